@@ -1,0 +1,199 @@
+//! The ids that tie logs, traces, errors and requests together.
+
+use std::fmt;
+use std::num::{NonZeroU64, NonZeroU128};
+use std::str::FromStr;
+use std::sync::Arc;
+
+use uuid::Uuid;
+
+/// The id that one request keeps on every log line, span, response and outgoing call.
+///
+/// It comes from outside in the `X-Correlation-ID` header, so it is checked: 1 to 128 characters out of
+/// `A–Z a–z 0–9 - _ . : / + =`, which covers UUIDs, ULIDs, W3C and X-Ray trace ids and base64, and cannot
+/// break a log line, a header or a URL.
+///
+/// ```
+/// use obs_model::CorrelationId;
+///
+/// assert_eq!("req-42".parse::<CorrelationId>()?.as_str(), "req-42");
+/// assert!("a\r\nSet-Cookie: x".parse::<CorrelationId>().is_err());
+/// assert_eq!(CorrelationId::generate().as_str().len(), 36);
+/// # Ok::<(), obs_model::InvalidId>(())
+/// ```
+#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct CorrelationId(Arc<str>);
+
+impl CorrelationId {
+    /// The longest id that is accepted from outside, in bytes.
+    pub const MAX_LEN: usize = 128;
+
+    /// A new random id: a version 4 UUID (RFC 9562).
+    #[must_use]
+    pub fn generate() -> Self {
+        let mut buffer = Uuid::encode_buffer();
+        Self(Arc::from(&*Uuid::new_v4().as_hyphenated().encode_lower(&mut buffer)))
+    }
+
+    /// Reads an id as it stands in a header.
+    ///
+    /// # Errors
+    ///
+    /// The bytes are not an id as described at the type. The error does not repeat them, so that it may be
+    /// logged.
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self, InvalidId> {
+        let accepted = (1..=Self::MAX_LEN).contains(&bytes.len())
+            && bytes.iter().all(|byte| {
+                byte.is_ascii_alphanumeric()
+                    || matches!(byte, b'-' | b'_' | b'.' | b':' | b'/' | b'+' | b'=')
+            });
+        match std::str::from_utf8(bytes) {
+            Ok(text) if accepted => Ok(Self(Arc::from(text))),
+            _ => Err(InvalidId::new(
+                "correlation id",
+                "1 to 128 characters out of A-Z a-z 0-9 - _ . : / + =",
+            )),
+        }
+    }
+
+    /// The id's text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for CorrelationId {
+    type Err = InvalidId;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        Self::from_bytes(text.as_bytes())
+    }
+}
+
+impl fmt::Display for CorrelationId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(&self.0)
+    }
+}
+
+impl fmt::Debug for CorrelationId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "CorrelationId({})", self.0)
+    }
+}
+
+/// Makes an id type of W3C Trace Context: a fixed number of lower-case hexadecimal digits, never all zero.
+macro_rules! trace_context_id {
+    ($(#[$doc:meta])* $name:ident, $int:ty, $nonzero:ty, $digits:literal, $what:literal) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+        pub struct $name($nonzero);
+
+        impl $name {
+            /// The id with this value, unless it is zero, which W3C Trace Context forbids.
+            #[must_use]
+            pub const fn new(value: $int) -> Option<Self> {
+                match <$nonzero>::new(value) {
+                    Some(value) => Some(Self(value)),
+                    None => None,
+                }
+            }
+
+            /// The id's value; its big-endian bytes are what travels in `traceparent` and OTLP.
+            #[must_use]
+            pub const fn get(self) -> $int {
+                self.0.get()
+            }
+        }
+
+        impl FromStr for $name {
+            type Err = InvalidId;
+
+            fn from_str(text: &str) -> Result<Self, Self::Err> {
+                let digits = text.len() == $digits
+                    && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
+                <$int>::from_str_radix(text, 16)
+                    .ok()
+                    .filter(|_| digits)
+                    .and_then(Self::new)
+                    .ok_or(InvalidId::new(
+                        $what,
+                        concat!(stringify!($digits), " lower-case hexadecimal digits, not all zero"),
+                    ))
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                write!(f, concat!("{:0", stringify!($digits), "x}"), self.get())
+            }
+        }
+
+        impl fmt::Debug for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                write!(f, concat!(stringify!($name), "({})"), self)
+            }
+        }
+    };
+}
+
+trace_context_id! {
+    /// The id of a trace: 32 lower-case hexadecimal digits (W3C Trace Context, `trace-id`).
+    TraceId, u128, NonZeroU128, 32, "trace id"
+}
+
+trace_context_id! {
+    /// The id of a span: 16 lower-case hexadecimal digits (W3C Trace Context, `parent-id`).
+    SpanId, u64, NonZeroU64, 16, "span id"
+}
+
+/// A text that is not an id of the kind asked for. It never repeats the text, which may be hostile.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("not a valid {what}: expected {expected}")]
+pub struct InvalidId {
+    what: &'static str,
+    expected: &'static str,
+}
+
+impl InvalidId {
+    pub(crate) const fn new(what: &'static str, expected: &'static str) -> Self {
+        Self { what, expected }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_correlation_id_from_outside_is_taken_only_when_it_is_harmless() {
+        let longest = "x".repeat(CorrelationId::MAX_LEN);
+        for good in
+            ["a", "01ARZ3NDEKTSV4RRFFQ69G5FAV", "Root=1-5759e988-bd86", "a/b+c=:_.", &longest]
+        {
+            assert_eq!(CorrelationId::from_bytes(good.as_bytes()).unwrap().as_str(), good);
+        }
+        let too_long = "x".repeat(CorrelationId::MAX_LEN + 1);
+        for bad in ["", " a", "a b", "a\nb", "a\0", "{\"a\":1}", "é", "<script>", "a,b", &too_long]
+        {
+            let error = CorrelationId::from_bytes(bad.as_bytes()).unwrap_err().to_string();
+            assert!(bad.len() < 3 || !error.contains(bad), "the error repeats {bad:?}");
+        }
+        assert!(CorrelationId::from_bytes(&[0xff, 0xfe]).is_err());
+    }
+
+    #[test]
+    fn trace_and_span_ids_read_back_and_are_never_zero() {
+        let trace: TraceId = "0af7651916cd43dd8448eb211c80319c".parse().unwrap();
+        assert_eq!(trace.to_string(), "0af7651916cd43dd8448eb211c80319c");
+        let span: SpanId = "00f067aa0ba902b7".parse().unwrap();
+        assert_eq!(span.to_string(), "00f067aa0ba902b7");
+        for bad in
+            ["", "0000000000000000", "00F067AA0BA902B7", "+0f067aa0ba902b7", "00f067aa0ba902b"]
+        {
+            assert!(bad.parse::<SpanId>().is_err(), "{bad}");
+        }
+        assert_eq!(TraceId::new(0), None);
+    }
+}

@@ -1,0 +1,21 @@
+//! Benchmarks: release builds that compare with a named peer in the same run.
+
+use clap::ValueEnum;
+
+use crate::process::{Outcome, cargo};
+
+/// What can be measured.
+#[derive(Clone, Copy, ValueEnum)]
+pub(crate) enum Name {
+    /// The CPU that a request costs with everything on, beside the bare service and the usual stack.
+    Request,
+}
+
+/// Builds and runs one benchmark.
+pub(crate) fn run(name: Name, arguments: &[String]) -> Outcome {
+    let binary = match name {
+        Name::Request => "request",
+    };
+    let command = ["run", "--release", "--quiet", "--package", "bench", "--bin", binary, "--"];
+    cargo(command.into_iter().chain(arguments.iter().map(String::as_str)))
+}
