@@ -1,0 +1,160 @@
+//! The crate's error: why a sample was not stored or a selector not understood.
+
+use std::fmt;
+
+use obs_model::{Labels, Timestamp};
+
+/// Why a sample was not stored or a selector not understood.
+#[derive(Clone, Debug, thiserror::Error)]
+#[error(transparent)]
+pub struct Error(Box<Kind>);
+
+#[derive(Clone, Debug, thiserror::Error)]
+enum Kind {
+    #[error(
+        "sample of {series} at {at} is before the series' last one at {last}: expected a later time"
+    )]
+    OutOfOrder { series: Labels, at: Timestamp, last: Timestamp },
+    #[error("sample of {series} at {at} is a duplicate: the series already has one at that time")]
+    Duplicate { series: Labels, at: Timestamp },
+    #[error(
+        "sample of {series} at {at} is too old: expected a time after {oldest}, where the retention ends"
+    )]
+    TooOld { series: Labels, at: Timestamp, oldest: Timestamp },
+    #[error("series {series} was refused: the store already has {limit} series, its limit")]
+    SeriesLimit { series: Labels, limit: usize },
+    #[error("series {series} was refused: expected a label __name__ that is not empty")]
+    Unnamed { series: Labels },
+    #[error("selector {given:?} is not valid: {}", Listed(problems))]
+    Selector { given: String, problems: Vec<Problem> },
+    #[error("matcher {matcher} is not valid: {message}")]
+    Matcher { matcher: String, message: String },
+}
+
+impl Error {
+    pub(crate) fn out_of_order(series: &Labels, at: Timestamp, last: Timestamp) -> Self {
+        Self::from(Kind::OutOfOrder { series: series.clone(), at, last })
+    }
+
+    pub(crate) fn duplicate(series: &Labels, at: Timestamp) -> Self {
+        Self::from(Kind::Duplicate { series: series.clone(), at })
+    }
+
+    pub(crate) fn too_old(series: &Labels, at: Timestamp, oldest: Timestamp) -> Self {
+        Self::from(Kind::TooOld { series: series.clone(), at, oldest })
+    }
+
+    pub(crate) fn series_limit(series: &Labels, limit: usize) -> Self {
+        Self::from(Kind::SeriesLimit { series: series.clone(), limit })
+    }
+
+    pub(crate) fn unnamed(series: &Labels) -> Self {
+        Self::from(Kind::Unnamed { series: series.clone() })
+    }
+
+    pub(crate) fn selector(given: &str, problems: Vec<Problem>) -> Self {
+        let given = given.chars().take(MAX_QUOTED_CHARS).collect();
+        Self::from(Kind::Selector { given, problems })
+    }
+
+    pub(crate) fn matcher(matcher: String, message: String) -> Self {
+        Self::from(Kind::Matcher { matcher, message })
+    }
+
+    /// Whether the sample was before the last one of its series.
+    #[must_use]
+    pub fn is_out_of_order(&self) -> bool {
+        matches!(*self.0, Kind::OutOfOrder { .. })
+    }
+
+    /// Whether the series already had a sample at that time.
+    #[must_use]
+    pub fn is_duplicate(&self) -> bool {
+        matches!(*self.0, Kind::Duplicate { .. })
+    }
+
+    /// Whether the sample was before the time that the store keeps.
+    #[must_use]
+    pub fn is_too_old(&self) -> bool {
+        matches!(*self.0, Kind::TooOld { .. })
+    }
+
+    /// Whether a new series was refused because the store is full.
+    #[must_use]
+    pub fn is_series_limit(&self) -> bool {
+        matches!(*self.0, Kind::SeriesLimit { .. })
+    }
+
+    /// Whether the series had no metric name.
+    #[must_use]
+    pub fn is_unnamed(&self) -> bool {
+        matches!(*self.0, Kind::Unnamed { .. })
+    }
+
+    /// Whether a selector or a matcher could not be understood.
+    #[must_use]
+    pub fn is_invalid_selector(&self) -> bool {
+        matches!(*self.0, Kind::Selector { .. } | Kind::Matcher { .. })
+    }
+
+    /// What is wrong with a selector's text, in order of column; empty for any other error.
+    #[must_use]
+    pub fn problems(&self) -> &[Problem] {
+        match &*self.0 {
+            Kind::Selector { problems, .. } => problems,
+            _ => &[],
+        }
+    }
+}
+
+impl From<Kind> for Error {
+    fn from(kind: Kind) -> Self {
+        Self(Box::new(kind))
+    }
+}
+
+/// The longest part of a given text that an error repeats, in characters.
+const MAX_QUOTED_CHARS: usize = 200;
+
+/// One thing that is wrong with a text, and where.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Problem {
+    column: usize,
+    message: String,
+}
+
+impl Problem {
+    pub(crate) fn new(column: usize, message: impl Into<String>) -> Self {
+        Self { column, message: message.into() }
+    }
+
+    /// Where it is: the number of the character, the first of the text being 1.
+    #[must_use]
+    pub fn column(&self) -> usize {
+        self.column
+    }
+
+    /// What is wrong and what would be accepted.
+    #[must_use]
+    pub fn message(&self) -> &str {
+        &self.message
+    }
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "column {}: {}", self.column, self.message)
+    }
+}
+
+/// Problems one after the other.
+struct Listed<'a>(&'a [Problem]);
+
+impl fmt::Display for Listed<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, problem) in self.0.iter().enumerate() {
+            write!(f, "{}{problem}", if index == 0 { "" } else { "; " })?;
+        }
+        Ok(())
+    }
+}
