@@ -1,0 +1,76 @@
+//! The one error of this crate.
+
+use std::fmt;
+
+/// Something about metrics could not be set up.
+///
+/// Recording never fails: see [`Registry`](crate::Registry) for what happens to a recording that is refused.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+#[error(transparent)]
+pub struct Error(#[from] Kind);
+
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+pub(crate) enum Kind {
+    #[error("install the registry as the global metrics recorder: another recorder is installed")]
+    AlreadyInstalled,
+    #[error("set the buckets of {target}: {problems}")]
+    InvalidBuckets { target: String, problems: BucketProblems },
+    #[error(
+        "set the buckets of {name:?}: it already has series with other buckets; \
+         set them before its first use"
+    )]
+    BucketsInUse { name: String },
+    #[error("set the buckets of {target}: there are {limit} such rules already")]
+    TooManyRules { target: String, limit: usize },
+}
+
+impl Error {
+    /// Whether another recorder was installed before.
+    #[must_use]
+    pub fn is_already_installed(&self) -> bool {
+        matches!(self.0, Kind::AlreadyInstalled)
+    }
+
+    /// Whether the bucket bounds were not acceptable.
+    #[must_use]
+    pub fn is_invalid_buckets(&self) -> bool {
+        matches!(self.0, Kind::InvalidBuckets { .. })
+    }
+
+    /// Whether there are too many bucket rules already.
+    #[must_use]
+    pub fn is_too_many_rules(&self) -> bool {
+        matches!(self.0, Kind::TooManyRules { .. })
+    }
+
+    /// Whether the buckets came after the metric's first use.
+    #[must_use]
+    pub fn is_buckets_in_use(&self) -> bool {
+        matches!(self.0, Kind::BucketsInUse { .. })
+    }
+}
+
+/// Everything that is wrong with one list of bounds.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct BucketProblems(pub(crate) Vec<BucketProblem>);
+
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+pub(crate) enum BucketProblem {
+    #[error("no finite bound is given: at least one is needed")]
+    Empty,
+    #[error("{count} bounds are given: at most {limit} are accepted")]
+    TooMany { count: usize, limit: usize },
+    #[error("bound {position} is {bound}: finite numbers are accepted, and +Inf as the last")]
+    NotFinite { position: usize, bound: f64 },
+    #[error("bound {position} is {bound}: it must be larger than the one before it, {before}")]
+    NotRising { position: usize, bound: f64, before: f64 },
+}
+
+impl fmt::Display for BucketProblems {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, problem) in self.0.iter().enumerate() {
+            write!(f, "{}{problem}", if index == 0 { "" } else { "; " })?;
+        }
+        Ok(())
+    }
+}

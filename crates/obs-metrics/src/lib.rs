@@ -1,0 +1,74 @@
+//! The metrics of obskit: the recorder behind the `metrics` macros, the text that a scrape reads, and the
+//! catalogs of metrics that services in this field need.
+//!
+//! - [`Registry`] is a [`metrics::Recorder`] and an [`obs_model::Gather`]: what records, what `/metrics` shows and
+//!   what the series store samples are one thing. A clone is another handle on it.
+//! - Histograms count observations into fixed buckets and keep no samples. Which buckets a metric gets is decided
+//!   by its exact name ([`Registry::set_buckets`]), else by the first [`BucketPattern`] that matches
+//!   ([`Registry::set_buckets_for`]), else by its unit: [`SECONDS_BUCKETS`], [`MILLISECONDS_BUCKETS`],
+//!   [`BYTES_BUCKETS`], else [`GENERAL_BUCKETS`].
+//! - [`catalog`] has typed handles for workflows, tools, databases, language models, business and resources, and
+//!   wrappers that count work however it ends: well, with an error, cancelled or in a panic.
+//! - [`process`] reads what the process uses: memory, CPU time, files, threads.
+//!
+//! ```
+//! use metrics::{counter, histogram};
+//! use obs_metrics::Registry;
+//!
+//! let registry = Registry::default();
+//! registry.describe("jobs_total", "Jobs that ended.");
+//! registry.set_buckets("job_seconds", &[0.1, 1.0])?;
+//!
+//! // A service calls `registry.install()?` once; a test can record into a registry of its own.
+//! metrics::with_local_recorder(&registry, || {
+//!     counter!("jobs_total", "kind" => "mail").increment(1);
+//!     histogram!("job_seconds").record(0.25);
+//! });
+//!
+//! let text = registry.render_text();
+//! assert!(text.contains("# HELP jobs_total Jobs that ended.\n"));
+//! assert!(text.contains("jobs_total{kind=\"mail\"} 1\n"));
+//! assert!(text.contains("job_seconds_bucket{le=\"1\"} 1\n"));
+//! assert_eq!(registry.value("jobs_total", &[("kind", "mail")]), Some(1.0));
+//! # Ok::<(), obs_metrics::Error>(())
+//! ```
+//!
+//! # The registry's own metrics
+//!
+//! | metric | |
+//! |---|---|
+//! | `obskit_metrics_series` | series that it holds |
+//! | `obskit_metrics_overflow_total{metric}` | recordings that went into a metric's overflow series |
+//! | `obskit_metrics_dropped_total{reason}` | recordings that were refused; the reasons are listed at [`Registry`] |
+//!
+//! # Limits
+//!
+//! - Names, series and label sets have caps: see [`RegistryConfig`]. What is over the cap of series is recorded in
+//!   one series per metric with the label `otel_metric_overflow="true"`: increments and
+//!   observations add up there, so totals over all labels stay right; of values that are set, one stands.
+//! - A series stays for as long as the registry lives, as in Prometheus's own client libraries.
+//! - A histogram refuses NaN, which would make its sum NaN for ever; infinities count in the outermost buckets
+//!   and go into the sum. A gauge holds whatever it is given.
+//! - Of counters that several threads set with `absolute`, the largest value stands.
+//! - While other threads record, the `_sum` of a histogram may be a few observations ahead of or behind its counts;
+//!   `_count` always agrees with the buckets.
+//! - The text has no timestamps and no exemplars: format 0.0.4 has no place for the latter.
+
+mod buckets;
+pub mod catalog;
+mod cells;
+mod error;
+mod names;
+mod number;
+pub mod process;
+mod registry;
+mod text;
+mod track;
+
+pub use buckets::{
+    BYTES_BUCKETS, BucketPattern, GENERAL_BUCKETS, MILLISECONDS_BUCKETS, SECONDS_BUCKETS,
+};
+pub use error::Error;
+pub use registry::{FloatCounter, Registry, RegistryConfig};
+pub use text::TEXT_CONTENT_TYPE;
+pub use track::{ActiveGuard, Outcome};

@@ -1,0 +1,153 @@
+//! How logs and traces are set up.
+
+use std::fmt;
+use std::io::Write;
+use std::sync::Arc;
+
+use obs_model::{Clock, Level, LogRecord, Redactor, Resource, Sink, SystemClock};
+
+#[cfg(feature = "otlp")]
+use crate::otlp::OtlpConfig;
+
+/// The least value of [`LogConfig::max_line_bytes`]: what the fixed parts of a line may take together.
+pub(crate) const MIN_LINE_BYTES: usize = 16 * 1024;
+
+/// How logs and traces are set up.
+///
+/// ```
+/// use obs_model::Resource;
+/// use obs_tracing::{LogConfig, LogFormat};
+///
+/// let mut config = LogConfig::new(Resource::new("checkout"));
+/// config.filter = "info,hyper=warn".into();
+/// config.format = LogFormat::Text;
+/// assert_eq!(config.max_line_bytes, 65_536);
+/// ```
+#[non_exhaustive]
+pub struct LogConfig {
+    /// The service that writes; `service.name` stands on every line.
+    pub resource: Resource,
+    /// Which events are logged, in the syntax of `LOG_LEVEL`: a level (`info`), or directives such as
+    /// `info,my_crate::db=debug,[http.request{path=/pay}]=trace`.
+    pub filter: String,
+    /// Spans at this level or a more important one are kept whatever the filter says, so that ids and traces
+    /// survive `LOG_LEVEL=warn`. The filter can keep more spans, not fewer.
+    pub span_level: Level,
+    /// How a line looks.
+    pub format: LogFormat,
+    /// Where lines go.
+    pub output: LogOutput,
+    /// How many bytes of lines wait for a slow output at most. When seven eighths are full, only WARN and
+    /// ERROR lines are still taken.
+    pub queue_bytes: usize,
+    /// The longest line, in bytes, 16 KiB at least; a longer one is cut and carries `"truncated":true`.
+    pub max_line_bytes: usize,
+    /// The most fields of one line; further ones are left out and the line carries `"truncated":true`.
+    pub max_fields: usize,
+    /// What keeps secrets out of lines and spans.
+    pub redactor: Redactor,
+    /// Where the time of a line comes from.
+    pub clock: Arc<dyn Clock>,
+    /// Who is told of ERROR events, beside the log.
+    pub error_sink: Option<Arc<dyn Sink<LogRecord>>>,
+    /// Where spans are exported to; nothing is exported, and no span is kept for it, when this is `None`.
+    #[cfg(feature = "otlp")]
+    pub otlp: Option<OtlpConfig>,
+}
+
+impl LogConfig {
+    /// JSON on standard output, at level INFO, without export.
+    #[must_use]
+    pub fn new(resource: Resource) -> Self {
+        Self {
+            resource,
+            filter: "info".into(),
+            span_level: Level::Info,
+            format: LogFormat::Json,
+            output: LogOutput::Stdout,
+            queue_bytes: 8 * 1024 * 1024,
+            max_line_bytes: 64 * 1024,
+            max_fields: 64,
+            redactor: Redactor::new(),
+            clock: Arc::new(SystemClock::new()),
+            error_sink: None,
+            #[cfg(feature = "otlp")]
+            otlp: None,
+        }
+    }
+
+    /// What is wrong with the limits.
+    pub(crate) fn problems(&self) -> Vec<String> {
+        let mut problems = Vec::new();
+        if self.max_line_bytes < MIN_LINE_BYTES {
+            problems.push(format!(
+                "max_line_bytes is {}: expected {MIN_LINE_BYTES} or more",
+                self.max_line_bytes
+            ));
+        }
+        if self.queue_bytes < self.max_line_bytes {
+            problems.push(format!(
+                "queue_bytes is {}: expected room for one line of {} bytes or more",
+                self.queue_bytes, self.max_line_bytes
+            ));
+        }
+        if self.max_fields == 0 {
+            problems.push("max_fields is 0: expected 1 or more".to_owned());
+        }
+        problems
+    }
+}
+
+impl fmt::Debug for LogConfig {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("LogConfig")
+            .field("resource", &self.resource)
+            .field("filter", &self.filter)
+            .field("format", &self.format)
+            .field("output", &self.output)
+            .finish_non_exhaustive()
+    }
+}
+
+/// How a line looks.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum LogFormat {
+    /// One JSON object per line; the crate documentation lists its fields.
+    #[default]
+    Json,
+    /// A line for people: time, level, service, target, message, then `key=value`.
+    Text,
+}
+
+/// Where lines go.
+#[derive(Default)]
+#[non_exhaustive]
+pub enum LogOutput {
+    /// The standard output of the process.
+    #[default]
+    Stdout,
+    /// The standard error output of the process.
+    Stderr,
+    /// Anything else; it is written to by a thread of its own and may block.
+    Writer(Box<dyn Write + Send>),
+}
+
+impl fmt::Debug for LogOutput {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Stdout => "Stdout",
+            Self::Stderr => "Stderr",
+            Self::Writer(_) => "Writer",
+        })
+    }
+}
+
+impl LogOutput {
+    pub(crate) fn open(self) -> Box<dyn Write + Send> {
+        match self {
+            Self::Stdout => Box::new(std::io::stdout()),
+            Self::Stderr => Box::new(std::io::stderr()),
+            Self::Writer(writer) => writer,
+        }
+    }
+}

@@ -1,0 +1,133 @@
+//! One request from its head to its response's, counted exactly once.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use axum::extract::MatchedPath;
+use http::{HeaderMap, HeaderValue, Request};
+use obs_model::{Context, CorrelationId};
+use tracing::Span;
+use tracing::field::Empty;
+
+use super::api_metrics::{ApiMetrics, method_label};
+use super::traceparent::TraceParent;
+use super::{CORRELATION_HEADER, TRACEPARENT_HEADER};
+use crate::ids::{SpanIds, random_span_id, random_trace_id, with_incoming_sampled};
+
+/// The status of a request whose client went away, as nginx writes it.
+const CLIENT_CLOSED_REQUEST: u16 = 499;
+
+const UNMATCHED: &str = "unmatched";
+
+/// A request that is being served. Dropped before it was closed, it counts as given up by the client.
+pub(super) struct Exchange {
+    pub(super) span: Span,
+    pub(super) context: Context,
+    /// The correlation id, for the response.
+    pub(super) header: HeaderValue,
+    route: Option<MatchedPath>,
+    method: &'static str,
+    started: Instant,
+    shared: Arc<Shared>,
+    closed: bool,
+}
+
+/// What the requests of one layer have in common.
+#[derive(Debug)]
+pub(super) struct Shared {
+    pub(super) metrics: ApiMetrics,
+    pub(super) access_log: AccessLog,
+}
+
+/// Whether finished requests are logged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum AccessLog {
+    On,
+    Off,
+}
+
+impl Exchange {
+    pub(super) fn open<B>(request: &Request<B>, shared: Arc<Shared>) -> Self {
+        let started = Instant::now();
+        let route = request.extensions().get::<MatchedPath>().cloned();
+        let method = method_label(request.method());
+        let (correlation, header) = correlation(request.headers());
+        let caller = single(request.headers(), &TRACEPARENT_HEADER)
+            .and_then(|value| TraceParent::parse(value.as_bytes()));
+
+        let trace = caller.map_or_else(random_trace_id, |caller| caller.trace);
+        let mut context = Context::new().with_correlation(correlation).with_trace(trace);
+        if let Some(caller) = caller {
+            context = context.with_span(caller.span);
+        }
+        let span = {
+            let _entered = context.clone().enter();
+            with_incoming_sampled(caller.map(|caller| caller.sampled), || {
+                tracing::info_span!(
+                    target: "obskit::http",
+                    parent: None,
+                    "http.request",
+                    correlation_id = context.correlation().map(CorrelationId::as_str),
+                    method,
+                    path = route.as_ref().map_or(UNMATCHED, |route| route.as_str()),
+                    status = Empty,
+                    otel.kind = "server",
+                    otel.status_code = Empty,
+                )
+            })
+        };
+        // Without obskit's layer nobody gives the span an id, but errors and calls still need one.
+        let span_id = SpanIds::of(&span).map_or_else(random_span_id, |ids| ids.span);
+        let context = context.with_span(span_id);
+        Self { span, context, header, route, method, started, shared, closed: false }
+    }
+
+    /// Counts the request, unless that was done already.
+    pub(super) fn close(&mut self, status: u16) {
+        if std::mem::replace(&mut self.closed, true) {
+            return;
+        }
+        let took = self.started.elapsed();
+        let endpoint = self.route.as_ref().map_or(UNMATCHED, |route| route.as_str());
+        self.shared.metrics.record(endpoint, self.method, status, took);
+        self.span.record("status", status);
+        if status >= 500 {
+            self.span.record("otel.status_code", "ERROR");
+        }
+        if self.shared.access_log == AccessLog::On {
+            let _entered = self.context.clone().enter();
+            self.span.in_scope(|| {
+                let duration_ms = took.as_secs_f64() * 1_000.0;
+                tracing::info!(target: "obskit::http", status, duration_ms, "request finished");
+            });
+        }
+    }
+}
+
+impl Drop for Exchange {
+    fn drop(&mut self) {
+        self.close(CLIENT_CLOSED_REQUEST);
+    }
+}
+
+/// The request's own correlation id when it is valid, else a new one.
+fn correlation(headers: &HeaderMap) -> (CorrelationId, HeaderValue) {
+    if let Some(value) = single(headers, &CORRELATION_HEADER)
+        && let Ok(id) = CorrelationId::from_bytes(value.as_bytes())
+    {
+        return (id, value.clone());
+    }
+    if headers.contains_key(CORRELATION_HEADER) {
+        metrics::counter!("obskit_correlation_replaced_total").increment(1);
+    }
+    let id = CorrelationId::generate();
+    // OK because a generated id consists of letters, digits and hyphens.
+    let value = HeaderValue::from_str(id.as_str()).unwrap_or(HeaderValue::from_static(""));
+    (id, value)
+}
+
+/// A header that is there exactly once.
+fn single<'a>(headers: &'a HeaderMap, name: &http::HeaderName) -> Option<&'a HeaderValue> {
+    let mut values = headers.get_all(name).iter();
+    values.next().filter(|_| values.next().is_none())
+}

@@ -1,0 +1,41 @@
+//! Correlation, request spans and API metrics for axum and other `http` services.
+//!
+//! ```
+//! use axum::{Router, routing::get};
+//! use obs_tracing::http::ObserveLayer;
+//!
+//! let app: Router = Router::new()
+//!     .route("/orders/{id}", get(|| async { "ok" }))
+//!     .layer(ObserveLayer::new());
+//! # drop(app);
+//! ```
+//!
+//! Apply the layer with `Router::layer`, after the routes were added: axum tells the layer the route's template
+//! only there. Around a whole service, every request counts as `unmatched`.
+//!
+//! Each request, once:
+//!
+//! - gets a correlation id: the one from `X-Correlation-ID` when there is exactly one and it is valid, else a
+//!   new one; a refused value is never logged and counts in `obskit_correlation_replaced_total`;
+//! - continues the trace of a valid `traceparent` (W3C Trace Context), else starts one;
+//! - runs in a span `http.request` (`correlation_id`, `method`, `path`, `status`) and under a
+//!   [`Context`](obs_model::Context) with correlation id, trace and span;
+//! - answers with `X-Correlation-ID`;
+//! - counts in `api_requests_total{endpoint,method,status}`, takes its time in
+//!   `api_request_duration_ms{endpoint,method}` and, with a status of 500 or above, counts in
+//!   `api_errors_total{endpoint,method}`;
+//! - writes one access line at level INFO.
+//!
+//! `endpoint` is the route's template, or `unmatched`; unknown methods are `OTHER`. A handler that panics, or a
+//! service that fails without a response, counts as status 500, and the panic goes on. A request whose client
+//! went away before the response was ready counts as status 499. The time ends when the response's head is ready:
+//! a streamed body is not part of it.
+
+mod api_metrics;
+mod exchange;
+mod propagate;
+mod service;
+mod traceparent;
+
+pub use propagate::{CORRELATION_HEADER, TRACEPARENT_HEADER, propagate};
+pub use service::{Observe, ObserveFuture, ObserveLayer};

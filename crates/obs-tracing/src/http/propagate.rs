@@ -1,0 +1,43 @@
+//! Hands correlation id and trace on to the services that this one calls.
+
+use http::{HeaderMap, HeaderName, HeaderValue};
+use obs_model::Context;
+
+use super::traceparent::TraceParent;
+use crate::ids::{SpanIds, effective};
+
+/// The header that carries the correlation id: `X-Correlation-ID`.
+pub const CORRELATION_HEADER: HeaderName = HeaderName::from_static("x-correlation-id");
+
+/// The header that carries trace and span: `traceparent` of W3C Trace Context.
+pub const TRACEPARENT_HEADER: HeaderName = HeaderName::from_static("traceparent");
+
+/// Writes the current correlation id, trace and span into the headers of an outgoing request, in place of
+/// those that are there.
+///
+/// ```
+/// use obs_model::{Context, CorrelationId};
+///
+/// let _entered = Context::new().with_correlation("req-42".parse()?).enter();
+/// let mut headers = http::HeaderMap::new();
+/// obs_tracing::http::propagate(&mut headers);
+/// assert_eq!(headers["x-correlation-id"], "req-42");
+/// # Ok::<(), obs_model::InvalidId>(())
+/// ```
+pub fn propagate(headers: &mut HeaderMap) {
+    let ids = SpanIds::of(&tracing::Span::current());
+    Context::with_current(|context| {
+        if let Some(id) = context.correlation()
+            && let Ok(value) = HeaderValue::from_str(id.as_str())
+        {
+            headers.insert(CORRELATION_HEADER, value);
+        }
+        if let (Some(trace), Some(span)) = effective(ids, context) {
+            let sampled = ids.is_some_and(|ids| ids.trace == trace && ids.sampled);
+            let parent = TraceParent { trace, span, sampled };
+            if let Ok(value) = HeaderValue::from_bytes(&parent.to_bytes()) {
+                headers.insert(TRACEPARENT_HEADER, value);
+            }
+        }
+    });
+}

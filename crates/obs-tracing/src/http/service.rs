@@ -1,0 +1,139 @@
+//! The tower layer, its service and its future.
+
+use std::future::Future;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context as TaskContext, Poll};
+
+use http::{Request, Response, StatusCode};
+use obs_model::{InContext, WithContext};
+use pin_project_lite::pin_project;
+use tower_layer::Layer;
+use tower_service::Service;
+use tracing::Instrument;
+use tracing::instrument::Instrumented;
+
+use super::CORRELATION_HEADER;
+use super::api_metrics::ApiMetrics;
+use super::exchange::{AccessLog, Exchange, Shared};
+
+/// Correlation, request span, context, API metrics and access log for every request; see the
+/// [module documentation](super).
+#[derive(Clone, Debug)]
+pub struct ObserveLayer {
+    shared: Arc<Shared>,
+}
+
+impl ObserveLayer {
+    /// A layer that also writes an access line per request.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::with(AccessLog::On)
+    }
+
+    /// A layer that writes no access lines.
+    #[must_use]
+    pub fn without_access_log() -> Self {
+        Self::with(AccessLog::Off)
+    }
+
+    fn with(access_log: AccessLog) -> Self {
+        Self { shared: Arc::new(Shared { metrics: ApiMetrics::new(), access_log }) }
+    }
+}
+
+impl Default for ObserveLayer {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl<S> Layer<S> for ObserveLayer {
+    type Service = Observe<S>;
+
+    fn layer(&self, inner: S) -> Observe<S> {
+        Observe { inner, shared: Arc::clone(&self.shared) }
+    }
+}
+
+/// A service that is observed; made by [`ObserveLayer`].
+#[derive(Clone, Debug)]
+pub struct Observe<S> {
+    inner: S,
+    shared: Arc<Shared>,
+}
+
+impl<S, B, R> Service<Request<B>> for Observe<S>
+where
+    S: Service<Request<B>, Response = Response<R>>,
+{
+    type Response = Response<R>;
+    type Error = S::Error;
+    type Future = ObserveFuture<S::Future>;
+
+    fn poll_ready(&mut self, cx: &mut TaskContext<'_>) -> Poll<Result<(), S::Error>> {
+        self.inner.poll_ready(cx)
+    }
+
+    fn call(&mut self, request: Request<B>) -> Self::Future {
+        let mut exchange = Exchange::open(&request, Arc::clone(&self.shared));
+        let called = catch_unwind(AssertUnwindSafe(|| {
+            let _entered = exchange.context.clone().enter();
+            exchange.span.in_scope(|| self.inner.call(request))
+        }));
+        let future = called.unwrap_or_else(|panic| {
+            exchange.close(StatusCode::INTERNAL_SERVER_ERROR.as_u16());
+            resume_unwind(panic)
+        });
+        let inner = future.in_context(exchange.context.clone()).instrument(exchange.span.clone());
+        ObserveFuture { inner, exchange }
+    }
+}
+
+pin_project! {
+    /// The future of an [`Observe`] service.
+    #[must_use = "futures do nothing unless polled"]
+    pub struct ObserveFuture<F> {
+        #[pin]
+        inner: Instrumented<InContext<F>>,
+        exchange: Exchange,
+    }
+}
+
+impl<F, R, E> Future for ObserveFuture<F>
+where
+    F: Future<Output = Result<Response<R>, E>>,
+{
+    type Output = Result<Response<R>, E>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut TaskContext<'_>) -> Poll<Self::Output> {
+        let this = self.project();
+        let failed = StatusCode::INTERNAL_SERVER_ERROR.as_u16();
+        // OK because a future that panicked is not polled again: the panic goes on below.
+        let polled = catch_unwind(AssertUnwindSafe(|| this.inner.poll(cx)));
+        match polled {
+            Ok(Poll::Pending) => Poll::Pending,
+            Ok(Poll::Ready(Ok(mut response))) => {
+                let header = this.exchange.header.clone();
+                response.headers_mut().insert(CORRELATION_HEADER, header);
+                this.exchange.close(response.status().as_u16());
+                Poll::Ready(Ok(response))
+            }
+            Ok(Poll::Ready(Err(error))) => {
+                this.exchange.close(failed);
+                Poll::Ready(Err(error))
+            }
+            Err(panic) => {
+                this.exchange.close(failed);
+                resume_unwind(panic)
+            }
+        }
+    }
+}
+
+impl<F> std::fmt::Debug for ObserveFuture<F> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("ObserveFuture").finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,219 @@
+//! The ids of spans: where they come from and how the current ones are found.
+
+use std::cell::Cell;
+use std::collections::hash_map::RandomState;
+use std::hash::BuildHasher;
+
+use obs_model::{Context, SpanId, TraceId};
+use tracing_subscriber::Registry;
+use tracing_subscriber::registry::LookupSpan;
+
+use crate::layer::SpanState;
+
+/// The ids of one span, decided once when it opens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct SpanIds {
+    /// The trace that the span belongs to.
+    pub(crate) trace: TraceId,
+    /// The span's own id.
+    pub(crate) span: SpanId,
+    /// The span that it is a part of.
+    pub(crate) parent: Option<Parent>,
+    /// Whether the span is exported, and whether callees are told so.
+    pub(crate) sampled: bool,
+}
+
+/// The span that another one is a part of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Parent {
+    /// Its id.
+    pub(crate) span: SpanId,
+    /// Whether it comes from a context or a caller rather than from an open span of this process.
+    pub(crate) remote: bool,
+}
+
+/// Which new traces are exported: a share of them, decided by the trace id alone, so that every process that
+/// uses the same share decides the same.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Sampling {
+    /// Traces whose lower 63 bits are under this are sampled.
+    bound: u64,
+}
+
+impl Sampling {
+    /// Nothing is sampled.
+    pub(crate) const NONE: Self = Self { bound: 0 };
+
+    /// A share between 0 and 1, as OpenTelemetry's `TraceIdRatioBased` decides it.
+    #[cfg(feature = "otlp")]
+    pub(crate) fn share(share: f64) -> Self {
+        Self { bound: (share.clamp(0.0, 1.0) * (1_u64 << 63) as f64) as u64 }
+    }
+
+    fn takes(self, trace: TraceId) -> bool {
+        ((trace.get() as u64) >> 1) < self.bound
+    }
+}
+
+impl SpanIds {
+    /// Decides the ids of a new span.
+    ///
+    /// A trace that the context names wins over the enclosing span's when the two differ, because such a
+    /// context was made current inside that span: it came with a message or a request.
+    pub(crate) fn open(enclosing: Option<Self>, sampling: Sampling) -> Self {
+        let span = random_span_id();
+        let (trace, outer) = Context::with_current(|context| (context.trace(), context.span()));
+        match (enclosing, trace) {
+            (Some(parent), trace) if trace.is_none_or(|trace| trace == parent.trace) => Self {
+                trace: parent.trace,
+                span,
+                parent: Some(Parent { span: parent.span, remote: false }),
+                sampled: parent.sampled,
+            },
+            (_, Some(trace)) => Self {
+                trace,
+                span,
+                parent: outer.map(|span| Parent { span, remote: true }),
+                sampled: INCOMING_SAMPLED.get().unwrap_or_else(|| sampling.takes(trace)),
+            },
+            (_, None) => {
+                let trace = random_trace_id();
+                Self { trace, span, parent: None, sampled: sampling.takes(trace) }
+            }
+        }
+    }
+
+    /// The ids of a span, if obskit's layer is installed and keeps it.
+    #[cfg(feature = "http")]
+    pub(crate) fn of(span: &tracing::Span) -> Option<Self> {
+        with_state(span, |state| state.ids)
+    }
+}
+
+/// The trace and the span that work belongs to which is done in the span `ids` and under `context`.
+///
+/// The context counts when there is no span, or when it names another trace: then it was made current inside
+/// that span.
+pub(crate) fn effective(
+    ids: Option<SpanIds>,
+    context: &Context,
+) -> (Option<TraceId>, Option<SpanId>) {
+    match (ids, context.trace()) {
+        (Some(ids), trace) if trace.is_none_or(|trace| trace == ids.trace) => {
+            (Some(ids.trace), Some(ids.span))
+        }
+        (_, trace) => (trace, context.span()),
+    }
+}
+
+/// Looks at what obskit's layer keeps for a span.
+pub(crate) fn with_state<R>(
+    span: &tracing::Span,
+    look: impl FnOnce(&mut SpanState) -> R,
+) -> Option<R> {
+    span.with_subscriber(|(id, dispatch)| {
+        let span = dispatch.downcast_ref::<Registry>()?.span(id)?;
+        let mut extensions = span.extensions_mut();
+        extensions.get_mut::<SpanState>().map(look)
+    })
+    .flatten()
+}
+
+thread_local! {
+    /// What the caller of the request that is being opened said about sampling.
+    static INCOMING_SAMPLED: Cell<Option<bool>> = const { Cell::new(None) };
+    static RANDOM: Cell<[u64; 4]> = Cell::new(seed());
+}
+
+/// Opens a span whose trace was sampled or not by the caller of this process.
+#[cfg(feature = "http")]
+pub(crate) fn with_incoming_sampled<R>(sampled: Option<bool>, open: impl FnOnce() -> R) -> R {
+    INCOMING_SAMPLED.set(sampled);
+    let opened = open();
+    INCOMING_SAMPLED.set(None);
+    opened
+}
+
+/// A new random trace id.
+pub(crate) fn random_trace_id() -> TraceId {
+    loop {
+        if let Some(id) = TraceId::new(u128::from(random()) << 64 | u128::from(random())) {
+            return id;
+        }
+    }
+}
+
+/// A new random span id.
+pub(crate) fn random_span_id() -> SpanId {
+    loop {
+        if let Some(id) = SpanId::new(random()) {
+            return id;
+        }
+    }
+}
+
+/// Four words from the system's randomness, which keys every `RandomState`.
+fn seed() -> [u64; 4] {
+    let state = RandomState::new();
+    [0_u64, 1, 2, 3].map(|word| state.hash_one((word, std::thread::current().id())))
+}
+
+/// One step of xoshiro256++ (Blackman and Vigna, 2019): fast, no lock, and enough bits that two threads or
+/// machines do not meet.
+fn random() -> u64 {
+    let step = |state: &Cell<[u64; 4]>| {
+        let [mut a, mut b, mut c, mut d] = state.get();
+        let result = a.wrapping_add(d).rotate_left(23).wrapping_add(a);
+        let shifted = b << 17;
+        c ^= a;
+        d ^= b;
+        b ^= c;
+        a ^= d;
+        c ^= shifted;
+        d = d.rotate_left(45);
+        state.set([a, b, c, d]);
+        result
+    };
+    // OK because a thread whose locals are gone still gets different numbers, only more slowly.
+    RANDOM.try_with(step).unwrap_or_else(|_| step(&Cell::new(seed())))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::HashSet;
+
+    #[test]
+    fn ids_differ_between_calls_and_threads() {
+        let threads: Vec<_> = (0..4)
+            .map(|_| std::thread::spawn(|| (0..1_000).map(|_| random_span_id()).collect()))
+            .collect();
+        let lists: Vec<Vec<SpanId>> = threads.into_iter().map(|t| t.join().unwrap()).collect();
+        let all: HashSet<SpanId> = lists.into_iter().flatten().collect();
+        assert_eq!(all.len(), 4_000);
+    }
+
+    #[test]
+    fn a_context_of_another_trace_wins_over_the_enclosing_span() {
+        let enclosing = SpanIds::open(None, Sampling::NONE);
+        let inner = SpanIds::open(Some(enclosing), Sampling::NONE);
+        assert_eq!(inner.trace, enclosing.trace);
+        assert_eq!(inner.parent, Some(Parent { span: enclosing.span, remote: false }));
+
+        let (trace, span) = (random_trace_id(), random_span_id());
+        let _entered = Context::new().with_trace(trace).with_span(span).enter();
+        let other = SpanIds::open(Some(enclosing), Sampling::NONE);
+        assert_eq!(other.trace, trace);
+        assert_eq!(other.parent, Some(Parent { span, remote: true }));
+    }
+
+    #[cfg(feature = "otlp")]
+    #[test]
+    fn the_share_of_sampled_traces_is_the_one_asked_for() {
+        for (share, low, high) in [(0.0, 0, 0), (0.25, 2_200, 2_800), (1.0, 10_000, 10_000)] {
+            let sampling = Sampling::share(share);
+            let taken = (0..10_000).filter(|_| sampling.takes(random_trace_id())).count();
+            assert!((low..=high).contains(&taken), "{taken} of 10000 at {share}");
+        }
+    }
+}

@@ -1,0 +1,217 @@
+//! Puts the pipeline together and takes it down.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tracing::Dispatch;
+use tracing_subscriber::Registry;
+use tracing_subscriber::layer::SubscriberExt;
+
+use crate::Error;
+use crate::config::LogConfig;
+use crate::fields::FieldRules;
+use crate::filter::LevelControl;
+use crate::ids::Sampling;
+use crate::layer::{LogLayer, next_owner};
+use crate::line::LineRules;
+use crate::writer::{CloseOnDrop, LineQueue};
+
+/// How long dropping the last handle waits for the output.
+const DROP_WAIT: Duration = Duration::from_millis(200);
+
+const SHUTDOWN_THREAD: &str = "obskit-log-shutdown";
+
+/// Makes obskit's pipeline the global subscriber of the process.
+///
+/// # Errors
+///
+/// A setting is wrong ([`Error::is_config`], with every problem at once), or a global subscriber is
+/// installed already ([`Error::is_already_installed`]).
+pub fn install(config: LogConfig) -> Result<TracingHandle, Error> {
+    let (dispatch, handle) = build(config)?;
+    tracing::dispatcher::set_global_default(dispatch).map_err(|_| Error::already_installed())?;
+    Ok(handle)
+}
+
+/// Builds the pipeline without touching the process: for tests, with `tracing::dispatcher::with_default`.
+///
+/// ```
+/// use obs_model::Resource;
+/// use obs_tracing::{LogConfig, LogOutput};
+///
+/// let mut config = LogConfig::new(Resource::new("checkout"));
+/// config.output = LogOutput::Writer(Box::new(std::io::sink()));
+/// let (dispatch, handle) = obs_tracing::build(config)?;
+/// tracing::dispatcher::with_default(&dispatch, || tracing::info!(rows = 3, "loaded"));
+/// handle.set_filter("debug,hyper=warn")?;
+/// assert_eq!(handle.filter(), "debug,hyper=warn");
+/// # Ok::<(), obs_tracing::Error>(())
+/// ```
+///
+/// # Errors
+///
+/// A setting is wrong; the error lists every problem.
+pub fn build(mut config: LogConfig) -> Result<(Dispatch, TracingHandle), Error> {
+    let mut problems = config.problems();
+    let control = LevelControl::new(&config.filter, config.span_level)
+        .map_err(|filter_problems| problems.extend(filter_problems))
+        .ok();
+    #[cfg(feature = "otlp")]
+    let exporter = match config.otlp.take() {
+        Some(otlp) => otlp.prepare().map_err(|otlp_problems| problems.extend(otlp_problems)).ok(),
+        None => None,
+    };
+    let Some(control) = control.filter(|_| problems.is_empty()) else {
+        return Err(Error::config(problems));
+    };
+
+    let output = std::mem::take(&mut config.output).open();
+    let queue = LineQueue::start(output, config.queue_bytes)?;
+    let layer = LogLayer {
+        rules: Arc::new(line_rules(&config)),
+        clock: config.clock,
+        queue: CloseOnDrop(queue.clone()),
+        #[cfg(feature = "otlp")]
+        sampling: exporter.as_ref().map_or(Sampling::NONE, |exporter| exporter.sampling),
+        #[cfg(not(feature = "otlp"))]
+        sampling: Sampling::NONE,
+        error_sink: config.error_sink,
+    };
+    let subscriber = Registry::default().with(control.clone()).with(layer);
+
+    #[cfg(feature = "otlp")]
+    if let Some(exporter) = exporter {
+        let (gate, spans) = exporter.start(&config.resource, config.redactor)?;
+        let handle = TracingHandle(Arc::new(Inner { control, queue, spans: Some(spans) }));
+        return Ok((Dispatch::new(subscriber.with(gate)), handle));
+    }
+    let handle = TracingHandle(Arc::new(Inner {
+        control,
+        queue,
+        #[cfg(feature = "otlp")]
+        spans: None,
+    }));
+    Ok((Dispatch::new(subscriber), handle))
+}
+
+fn line_rules(config: &LogConfig) -> LineRules {
+    LineRules {
+        fields: FieldRules {
+            owner: next_owner(),
+            redactor: config.redactor.clone(),
+            max_fields: config.max_fields,
+            max_text: config.max_line_bytes / 4,
+            max_bytes: config.max_line_bytes,
+        },
+        format: config.format,
+        service: config.resource.service_name().to_owned(),
+        max_line: config.max_line_bytes,
+    }
+}
+
+/// Steers a pipeline and takes it down; cheap to clone.
+///
+/// Dropping it does not stop the pipeline. The last one to go waits a fifth of a second at most for lines that
+/// are not written yet.
+#[derive(Clone)]
+pub struct TracingHandle(Arc<Inner>);
+
+struct Inner {
+    control: LevelControl,
+    queue: LineQueue,
+    #[cfg(feature = "otlp")]
+    spans: Option<crate::otlp::SpanQueue>,
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        // OK because nobody is left who could be told what was not written.
+        let _ = self.queue.flush(Instant::now() + DROP_WAIT);
+    }
+}
+
+impl TracingHandle {
+    /// The filter as it was last set.
+    #[must_use]
+    pub fn filter(&self) -> String {
+        self.0.control.text()
+    }
+
+    /// Exchanges the filter, at once and for every thread.
+    ///
+    /// # Errors
+    ///
+    /// The text is neither a level nor a list of directives; the old filter stays.
+    pub fn set_filter(&self, filter: &str) -> Result<(), Error> {
+        self.0.control.set(filter)
+    }
+
+    /// Waits until everything logged and every span ended so far has been handed over.
+    ///
+    /// It blocks this thread and works under any executor, but a collector served by this very thread could
+    /// not answer meanwhile: prefer [`TracingHandle::shutdown`] there.
+    ///
+    /// # Errors
+    ///
+    /// Something was not handed over within `deadline`, or was refused.
+    pub fn flush_blocking(&self, deadline: Duration) -> Result<(), Error> {
+        self.0.finish(deadline, false)
+    }
+
+    /// Hands over everything and stops. Later lines and spans are dropped and counted.
+    ///
+    /// The waiting is done by a thread of its own, so this works on any runtime, also a single-threaded one
+    /// that serves the collector itself.
+    ///
+    /// # Errors
+    ///
+    /// Something was not handed over within `deadline`, or was refused; the message says how much.
+    pub async fn shutdown(&self, deadline: Duration) -> Result<(), Error> {
+        let (report, outcome) = tokio::sync::oneshot::channel();
+        let inner = Arc::clone(&self.0);
+        std::thread::Builder::new()
+            .name(SHUTDOWN_THREAD.to_owned())
+            .spawn(move || {
+                // OK because a caller who stopped waiting does not want the outcome.
+                let _ = report.send(inner.finish(deadline, true));
+            })
+            .map_err(|source| Error::thread(SHUTDOWN_THREAD, source))?;
+        let ended = || Error::undelivered(deadline, vec!["the shutdown thread ended".to_owned()]);
+        outcome.await.unwrap_or_else(|_| Err(ended()))
+    }
+
+    /// As [`TracingHandle::shutdown`], for a program without a runtime: it blocks this thread.
+    ///
+    /// # Errors
+    ///
+    /// As [`TracingHandle::shutdown`].
+    pub fn shutdown_blocking(&self, deadline: Duration) -> Result<(), Error> {
+        self.0.finish(deadline, true)
+    }
+}
+
+impl Inner {
+    fn finish(&self, deadline: Duration, close: bool) -> Result<(), Error> {
+        let until = Instant::now() + deadline;
+        let mut problems = Vec::new();
+        // Spans go first, because a failed export may still write a line.
+        #[cfg(feature = "otlp")]
+        if let Some(spans) = &self.spans
+            && let Err(problem) = spans.finish(until, close)
+        {
+            problems.push(problem);
+        }
+        let lines = if close { self.queue.close(until) } else { self.queue.flush(until) };
+        if let Err(lost) = lines {
+            problems.push(format!("{lost} log lines were not written"));
+        }
+        if problems.is_empty() { Ok(()) } else { Err(Error::undelivered(deadline, problems)) }
+    }
+}
+
+impl fmt::Debug for TracingHandle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TracingHandle").field("filter", &self.filter()).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,226 @@
+//! Writes JSON values straight into a byte buffer, without allocating.
+
+use obs_model::Timestamp;
+
+/// What stands at the end of a text that was cut.
+pub(crate) const CUT_MARK: &str = "…[truncated]";
+
+const HEX: &[u8; 16] = b"0123456789abcdef";
+
+/// Appends `text` as the inside of a JSON string and returns whether it had to be cut.
+///
+/// At most `budget` bytes are appended, and a text that is cut ends with [`CUT_MARK`].
+pub(crate) fn push_escaped(out: &mut Vec<u8>, text: &str, budget: usize) -> bool {
+    let bytes = text.as_bytes();
+    // OK because one byte becomes six at most, so that a short text needs no counting.
+    if bytes.len().saturating_mul(6) <= budget || escaped_len(bytes) <= budget {
+        push_all(out, bytes);
+        return false;
+    }
+    let room = budget.saturating_sub(CUT_MARK.len());
+    let mut used = 0;
+    let mut end = 0;
+    for character in text.chars() {
+        let width = if character.is_ascii() {
+            escaped_width(character as u8)
+        } else {
+            character.len_utf8()
+        };
+        if used + width > room {
+            break;
+        }
+        used += width;
+        end += character.len_utf8();
+    }
+    push_all(out, &bytes[..end]);
+    out.extend_from_slice(CUT_MARK.as_bytes());
+    true
+}
+
+/// Appends `text` as a JSON string with its quotes and returns whether it had to be cut.
+pub(crate) fn push_string(out: &mut Vec<u8>, text: &str, budget: usize) -> bool {
+    out.push(b'"');
+    let cut = push_escaped(out, text, budget);
+    out.push(b'"');
+    cut
+}
+
+fn push_all(out: &mut Vec<u8>, bytes: &[u8]) {
+    let mut from = 0;
+    for (at, &byte) in bytes.iter().enumerate() {
+        if byte >= 0x20 && byte != b'"' && byte != b'\\' {
+            continue;
+        }
+        out.extend_from_slice(&bytes[from..at]);
+        from = at + 1;
+        match byte {
+            b'"' => out.extend_from_slice(b"\\\""),
+            b'\\' => out.extend_from_slice(b"\\\\"),
+            b'\n' => out.extend_from_slice(b"\\n"),
+            b'\r' => out.extend_from_slice(b"\\r"),
+            b'\t' => out.extend_from_slice(b"\\t"),
+            _ => {
+                let digits = [HEX[usize::from(byte >> 4)], HEX[usize::from(byte & 0xf)]];
+                out.extend_from_slice(b"\\u00");
+                out.extend_from_slice(&digits);
+            }
+        }
+    }
+    out.extend_from_slice(&bytes[from..]);
+}
+
+fn escaped_width(byte: u8) -> usize {
+    match byte {
+        b'"' | b'\\' | b'\n' | b'\r' | b'\t' => 2,
+        0..0x20 => 6,
+        _ => 1,
+    }
+}
+
+fn escaped_len(bytes: &[u8]) -> usize {
+    bytes.iter().map(|byte| escaped_width(*byte)).sum()
+}
+
+/// Appends a whole number.
+pub(crate) fn push_u64(out: &mut Vec<u8>, mut value: u64) {
+    let mut digits = [0_u8; 20];
+    let mut at = digits.len();
+    loop {
+        at -= 1;
+        digits[at] = b'0' + (value % 10) as u8;
+        value /= 10;
+        if value == 0 {
+            break;
+        }
+    }
+    out.extend_from_slice(&digits[at..]);
+}
+
+/// Appends a signed whole number.
+pub(crate) fn push_i64(out: &mut Vec<u8>, value: i64) {
+    if value < 0 {
+        out.push(b'-');
+    }
+    push_u64(out, value.unsigned_abs());
+}
+
+/// Appends a floating-point number; JSON has no word for those that are not finite, so they become the
+/// strings `"NaN"`, `"Infinity"` and `"-Infinity"`.
+pub(crate) fn push_f64(out: &mut Vec<u8>, value: f64) {
+    if value.is_finite() {
+        push_display(out, format_args!("{value:?}"));
+    } else if value.is_nan() {
+        out.extend_from_slice(b"\"NaN\"");
+    } else if value > 0.0 {
+        out.extend_from_slice(b"\"Infinity\"");
+    } else {
+        out.extend_from_slice(b"\"-Infinity\"");
+    }
+}
+
+/// Appends `value` as lower-case hexadecimal digits, `DIGITS` of them.
+pub(crate) fn push_hex<const DIGITS: usize>(out: &mut Vec<u8>, mut value: u128) {
+    let mut digits = [0_u8; DIGITS];
+    for digit in digits.iter_mut().rev() {
+        *digit = HEX[(value & 0xf) as usize];
+        value >>= 4;
+    }
+    out.extend_from_slice(&digits);
+}
+
+/// Appends formatted text as it is.
+pub(crate) fn push_display(out: &mut Vec<u8>, text: std::fmt::Arguments<'_>) {
+    use std::io::Write as _;
+    // OK because writing to a vector does not fail.
+    let _ = out.write_fmt(text);
+}
+
+/// Writes times in RFC 3339 and keeps the part up to the second, which most lines share with the one before.
+#[derive(Default)]
+pub(crate) struct TimeWriter {
+    second: Option<i64>,
+    prefix: Vec<u8>,
+}
+
+impl TimeWriter {
+    /// Appends a time in UTC with milliseconds.
+    pub(crate) fn push(&mut self, out: &mut Vec<u8>, at: Timestamp) {
+        let second = at.as_millis().div_euclid(1_000);
+        if self.second != Some(second) {
+            self.prefix.clear();
+            push_display(&mut self.prefix, format_args!("{at}"));
+            // OK because the text always ends with three digits and `Z`.
+            self.prefix.truncate(self.prefix.len().saturating_sub(4));
+            self.second = Some(second);
+        }
+        out.extend_from_slice(&self.prefix);
+        let millis = at.as_millis().rem_euclid(1_000) as u16;
+        let digits = [millis / 100, millis / 10 % 10, millis % 10].map(|digit| b'0' + digit as u8);
+        out.extend_from_slice(&digits);
+        out.push(b'Z');
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn written(write: impl FnOnce(&mut Vec<u8>)) -> String {
+        let mut out = Vec::new();
+        write(&mut out);
+        String::from_utf8(out).expect("JSON is UTF-8")
+    }
+
+    #[test]
+    fn numbers_are_written_as_json_reads_them() {
+        for value in [0, 7, -1, i64::MAX, i64::MIN] {
+            assert_eq!(written(|out| push_i64(out, value)), value.to_string());
+        }
+        assert_eq!(written(|out| push_u64(out, u64::MAX)), u64::MAX.to_string());
+        for (value, expected) in [
+            (1.0, "1.0"),
+            (-0.5, "-0.5"),
+            (1e300, "1e300"),
+            (f64::NAN, "\"NaN\""),
+            (f64::INFINITY, "\"Infinity\""),
+            (f64::NEG_INFINITY, "\"-Infinity\""),
+        ] {
+            assert_eq!(written(|out| push_f64(out, value)), expected);
+        }
+        assert_eq!(written(|out| push_hex::<4>(out, 0xabc)), "0abc");
+    }
+
+    #[test]
+    fn times_that_share_a_second_are_written_like_all_others() {
+        let mut writer = TimeWriter::default();
+        for millis in [0, 1, 999, 1_000, 1_700_000_000_123, 1_700_000_000_456, -1, -1_001] {
+            let at = Timestamp::from_millis(millis);
+            assert_eq!(written(|out| writer.push(out, at)), at.to_string());
+        }
+    }
+
+    #[test]
+    fn a_text_over_its_budget_is_cut_and_marked() {
+        let text = written(|out| assert!(push_string(out, &"é\n".repeat(100), 50)));
+        assert!(text.ends_with("…[truncated]\""), "{text}");
+        assert!(text.len() <= 52);
+        serde_json::from_str::<String>(&text).expect("a cut text is still JSON");
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_reads_back(text in any::<String>()) {
+            let json = written(|out| { push_string(out, &text, usize::MAX); });
+            prop_assert_eq!(serde_json::from_str::<String>(&json).unwrap(), text);
+        }
+
+        #[test]
+        fn no_text_exceeds_its_budget(text in any::<String>(), budget in 20_usize..200) {
+            let json = written(|out| { push_string(out, &text, budget); });
+            prop_assert!(json.len() <= budget + 2);
+            prop_assert!(serde_json::from_str::<String>(&json).is_ok());
+            prop_assert!(!json.contains('\n'));
+        }
+    }
+}

@@ -1,0 +1,116 @@
+//! Structured logs, correlation and traces, through the `tracing` facade.
+//!
+//! [`install`] makes one pipeline the subscriber of the process: a filter that can be changed while the service
+//! runs, a layer that gives every span its ids and writes one JSON line per event, and, when an endpoint is
+//! given, the export of spans by OTLP.
+//!
+//! ```
+//! use std::io::Write;
+//! use std::sync::{Arc, Mutex};
+//! use std::time::Duration;
+//!
+//! use obs_model::{Context, Resource};
+//! use obs_tracing::{LogConfig, LogOutput};
+//!
+//! # #[derive(Clone, Default)]
+//! # struct Lines(Arc<Mutex<Vec<u8>>>);
+//! # impl Write for Lines {
+//! #     fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> { self.0.lock().unwrap().write(bytes) }
+//! #     fn flush(&mut self) -> std::io::Result<()> { Ok(()) }
+//! # }
+//! # let lines = Lines::default();
+//! let mut config = LogConfig::new(Resource::new("checkout"));
+//! config.output = LogOutput::Writer(Box::new(lines.clone()));
+//! let handle = obs_tracing::install(config)?;
+//!
+//! let _entered = Context::new().with_user("u-17").enter();
+//! tracing::info_span!("order", order = 42).in_scope(|| tracing::info!(total = 9.5, "paid"));
+//!
+//! handle.shutdown_blocking(Duration::from_secs(5))?;
+//! let line: serde_json::Value = serde_json::from_slice(&lines.0.lock().unwrap()).unwrap();
+//! assert_eq!(line["message"], "paid");
+//! assert_eq!(line["userId"], "u-17");
+//! assert_eq!(line["metadata"]["order"], 42);
+//! assert_eq!(line["traceId"].as_str().unwrap().len(), 32);
+//! # Ok::<(), obs_tracing::Error>(())
+//! ```
+//!
+//! # A line
+//!
+//! Members stand in this order; those without a value are left out.
+//!
+//! | member | what |
+//! |---|---|
+//! | `timestamp` | RFC 3339, UTC, milliseconds |
+//! | `level` | `TRACE`, `DEBUG`, `INFO`, `WARN`, `ERROR` |
+//! | `message`, `service`, `target` | always there |
+//! | `correlationId` | field `correlation_id`, else the [`Context`](obs_model::Context) |
+//! | `traceId`, `spanId` | always there inside a span or a request, exported or not; the same as exported |
+//! | `userId`, `organizationId`, `agentId`, `sessionId`, `requestId`, `workflow`, `step`, `tool` | fields of that name (`user_id` or `userId`) of the event, else of the innermost span that has it, else of the context |
+//! | `error` | `{name, message, stack}`: from an error value (`error = &e as &dyn Error`), whose sources are the `stack`, from a text field `error` or `err`, or from fields `error.name`, `error.message`, `error.stack` |
+//! | `metadata` | every other field of the event and its spans; the innermost value of a name wins |
+//! | `truncated` | `true` when a text was cut or a field left out |
+//!
+//! Numbers that are not finite are the strings `"NaN"`, `"Infinity"` and `"-Infinity"`; whole numbers beyond 64
+//! bits are strings. Fields named `otel.*` speak to the export only. Values of secret-looking names, and secrets
+//! inside texts, are replaced by the [`Redactor`](obs_model::Redactor), in lines and in exported spans.
+//!
+//! # Ids
+//!
+//! A root span takes its trace from the current context (a caller's `traceparent`, a message) or starts one; an
+//! inner span belongs to the enclosing one's trace. When code inside a span makes a context of *another* trace
+//! current, as a consumer of messages does, that context wins. [`spawn`] carries both into a new task.
+//!
+//! Whether a trace is exported is decided once, where it starts, from its id. A span that is not exported
+//! never reaches the OpenTelemetry layer. An exported span is started when it opens, so that
+//! `OpenTelemetrySpanExt::set_parent` comes too late: set a context instead.
+//!
+//! # Metrics
+//!
+//! Through the `metrics` facade: `log_events_total{level,service}`, `obskit_log_dropped_total{reason}`
+//! (`queue_full`, `closed`, `write_failed`), `obskit_spans_exported_total`, `obskit_spans_failed_total`,
+//! `obskit_spans_dropped_total{reason}`, and those of [`http`].
+//!
+//! # Features
+//!
+//! | feature | adds |
+//! |---|---|
+//! | `http` (default) | [`http`]: the tower layer for axum, and propagation to other services |
+//! | `otlp` (default) | `OtlpConfig`: export of spans by OTLP over HTTP |
+//!
+//! # Limits
+//!
+//! Logging never waits for the output: lines beyond the queue are dropped and counted. ERROR events of HTTP and
+//! telemetry libraries are logged but not offered to the error sink, and what the exporting and writing threads
+//! log is dropped, so that telemetry never causes itself. A `Debug` form that itself logs is followed three deep.
+//! Records of the `log` crate are not collected; `tracestate` is not passed on.
+
+mod config;
+mod counters;
+mod error;
+mod fields;
+mod filter;
+#[cfg(feature = "http")]
+pub mod http;
+mod ids;
+mod install;
+mod json;
+mod keys;
+mod layer;
+mod line;
+mod logger;
+#[cfg(feature = "otlp")]
+mod otlp;
+mod record;
+mod task;
+mod thread;
+mod writer;
+
+pub use config::{LogConfig, LogFormat, LogOutput};
+pub use error::Error;
+pub use filter::check_filter;
+pub use install::{TracingHandle, build, install};
+pub use logger::{LogDetails, Logger, create_logger};
+#[cfg(feature = "otlp")]
+pub use otlp::OtlpConfig;
+pub use task::{spawn, trace_async};

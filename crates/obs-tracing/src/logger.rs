@@ -1,0 +1,133 @@
+//! A logger for one service or component, with fields whose names are only known at run time.
+
+use std::error::Error as StdError;
+use std::fmt;
+use std::sync::Arc;
+
+use obs_model::FieldValue;
+
+/// Makes a logger whose lines carry `service` in place of the process's own.
+///
+/// It writes through `tracing`, so that filter, ids and context are those of all other lines.
+///
+/// ```
+/// use obs_tracing::{LogDetails, create_logger};
+///
+/// let logger = create_logger("billing");
+/// logger.info("invoice sent", LogDetails::new().user("u-17").operation("send").with("lines", 4_u64));
+/// ```
+#[must_use]
+pub fn create_logger(service: impl Into<Arc<str>>) -> Logger {
+    Logger { service: service.into() }
+}
+
+/// Writes lines for one service; made by [`create_logger`], cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Logger {
+    service: Arc<str>,
+}
+
+/// What a line of a [`Logger`] says beside its message.
+#[derive(Clone, Debug, Default)]
+pub struct LogDetails<'a> {
+    user: Option<&'a str>,
+    request: Option<&'a str>,
+    operation: Option<&'a str>,
+    error: Option<&'a (dyn StdError + 'static)>,
+    metadata: Vec<(&'a str, FieldValue)>,
+}
+
+impl<'a> LogDetails<'a> {
+    /// Nothing but the message.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// The user, when it is not the current context's.
+    #[must_use]
+    pub fn user(mut self, id: &'a str) -> Self {
+        self.user = Some(id);
+        self
+    }
+
+    /// The request, when it is not the current context's.
+    #[must_use]
+    pub fn request(mut self, id: &'a str) -> Self {
+        self.request = Some(id);
+        self
+    }
+
+    /// What was being done.
+    #[must_use]
+    pub fn operation(mut self, name: &'a str) -> Self {
+        self.operation = Some(name);
+        self
+    }
+
+    /// The error that the line reports, with its sources.
+    #[must_use]
+    pub fn error(mut self, error: &'a (dyn StdError + 'static)) -> Self {
+        self.error = Some(error);
+        self
+    }
+
+    /// One more member of `metadata`.
+    #[must_use]
+    pub fn with(mut self, key: &'a str, value: impl Into<FieldValue>) -> Self {
+        self.metadata.push((key, value.into()));
+        self
+    }
+}
+
+/// Makes the method of one level, because each level needs a place in the code of its own.
+macro_rules! level_method {
+    ($method:ident, $doc:literal) => {
+        #[doc = $doc]
+        pub fn $method(&self, message: &str, details: LogDetails<'_>) {
+            let members = Members(&details.metadata);
+            tracing::$method!(
+                target: "obskit::logger",
+                user_id = details.user,
+                obskit.service = &*self.service,
+                request_id = details.request,
+                operation = details.operation,
+                error = details.error,
+                metadata = (!members.0.is_empty()).then(|| tracing::field::debug(&members)),
+                "{message}"
+            );
+        }
+    };
+}
+
+impl Logger {
+    level_method!(error, "Writes a line at level ERROR.");
+    level_method!(warn, "Writes a line at level WARN.");
+    level_method!(info, "Writes a line at level INFO.");
+    level_method!(debug, "Writes a line at level DEBUG.");
+}
+
+/// Metadata as a JSON object, which the layer takes apart again.
+struct Members<'a>(&'a [(&'a str, FieldValue)]);
+
+impl fmt::Debug for Members<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let members: serde_json::Map<String, serde_json::Value> = self
+            .0
+            .iter()
+            .map(|(key, value)| {
+                let value = match value {
+                    FieldValue::Bool(value) => (*value).into(),
+                    FieldValue::I64(value) => (*value).into(),
+                    FieldValue::U64(value) => (*value).into(),
+                    // OK because JSON has no number for what is not finite: it travels as text.
+                    FieldValue::F64(value) => serde_json::Number::from_f64(*value)
+                        .map_or_else(|| value.to_string().into(), serde_json::Value::Number),
+                    FieldValue::Text(text) => (&**text).into(),
+                };
+                ((*key).to_owned(), value)
+            })
+            .collect();
+        write!(f, "{}", serde_json::Value::Object(members))
+    }
+}

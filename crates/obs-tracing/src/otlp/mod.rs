@@ -1,0 +1,238 @@
+//! Spans on their way to a collector, by OTLP over HTTP.
+
+mod batch;
+mod gate;
+mod redact;
+mod tracer;
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use obs_model::{FieldValue, Redactor, Resource};
+use opentelemetry::KeyValue;
+use opentelemetry::trace::TracerProvider;
+use opentelemetry_otlp::{Protocol, SpanExporter, WithExportConfig, WithHttpConfig};
+use opentelemetry_sdk::trace::{Sampler, SdkTracerProvider, SpanExporter as _};
+use reqwest::header::{HeaderName, HeaderValue};
+use rustls::{ClientConfig, RootCertStore};
+use rustls_platform_verifier::BuilderVerifierExt;
+use tracing_opentelemetry::OpenTelemetrySpanExt;
+
+use crate::Error;
+use crate::ids::Sampling;
+
+pub(crate) use batch::SpanQueue;
+pub(crate) use gate::Gate;
+use tracer::{LinkedIds, LinkedTracer};
+
+/// Where spans are exported to, and how.
+#[derive(Clone)]
+#[non_exhaustive]
+pub struct OtlpConfig {
+    /// The URL that spans are posted to.
+    pub endpoint: String,
+    /// Headers of every request, such as an API key.
+    pub headers: Vec<(String, String)>,
+    /// The share of new traces that is exported, from 0 to 1. Traces that a caller started follow the
+    /// caller's decision.
+    pub sample_share: f64,
+    /// How many ended spans wait for export at most; more are dropped and counted.
+    pub queue_spans: usize,
+    /// How many spans one request carries at most.
+    pub batch_spans: usize,
+    /// How long a span waits for others before it is exported.
+    pub interval: Duration,
+    /// How long one export may take, with its retries.
+    pub timeout: Duration,
+}
+
+impl OtlpConfig {
+    /// A collector's base URL, as in `OTEL_EXPORTER_OTLP_ENDPOINT`: `/v1/traces` is appended.
+    ///
+    /// ```
+    /// use obs_tracing::OtlpConfig;
+    ///
+    /// let config = OtlpConfig::new("http://localhost:4318/");
+    /// assert_eq!(config.endpoint, "http://localhost:4318/v1/traces");
+    /// ```
+    #[must_use]
+    pub fn new(base: &str) -> Self {
+        Self::traces(format!("{}/v1/traces", base.trim_end_matches('/')))
+    }
+
+    /// The URL that spans are posted to, as in `OTEL_EXPORTER_OTLP_TRACES_ENDPOINT`: nothing is appended.
+    #[must_use]
+    pub fn traces(endpoint: impl Into<String>) -> Self {
+        Self {
+            endpoint: endpoint.into(),
+            headers: Vec::new(),
+            sample_share: 1.0,
+            queue_spans: 8_192,
+            batch_spans: 512,
+            interval: Duration::from_secs(5),
+            timeout: Duration::from_secs(10),
+        }
+    }
+
+    /// This configuration with one more header.
+    #[must_use]
+    pub fn with_header(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
+        self.headers.push((name.into(), value.into()));
+        self
+    }
+
+    /// Builds the exporter without starting anything; `Err` is everything that is wrong.
+    pub(crate) fn prepare(self) -> Result<Prepared, Vec<String>> {
+        let mut problems = Vec::new();
+        let url = reqwest::Url::parse(&self.endpoint)
+            .ok()
+            .filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host());
+        if url.is_none() {
+            problems.push(format!(
+                "the OTLP endpoint {:?} is not a URL: expected http:// or https:// with a host",
+                self.endpoint
+            ));
+        }
+        for (name, value) in &self.headers {
+            if name.parse::<HeaderName>().is_err() || value.parse::<HeaderValue>().is_err() {
+                problems.push(format!(
+                    "the OTLP header {name:?} is not a header: expected a token and printable text"
+                ));
+            }
+        }
+        if !(0.0..=1.0).contains(&self.sample_share) {
+            problems
+                .push(format!("the OTLP sample share is {}: expected 0 to 1", self.sample_share));
+        }
+        if self.queue_spans == 0 || self.batch_spans == 0 {
+            problems.push("the OTLP queue and batch take 0 spans: expected 1 or more".to_owned());
+        }
+        let (Some(url), true) = (url, problems.is_empty()) else { return Err(problems) };
+        let exporter = self.exporter(url.scheme() == "https").map_err(|problem| vec![problem])?;
+        Ok(Prepared { exporter, sampling: Sampling::share(self.sample_share), config: self })
+    }
+
+    fn exporter(&self, secure: bool) -> Result<SpanExporter, String> {
+        let client = reqwest::Client::builder()
+            .tls_backend_preconfigured(tls(secure)?)
+            .timeout(self.timeout)
+            .redirect(reqwest::redirect::Policy::none())
+            // Between two batches nothing drives the connection, so that it would only go stale.
+            .pool_max_idle_per_host(0)
+            .build()
+            .map_err(|error| format!("the OTLP client cannot be built ({error})"))?;
+        SpanExporter::builder()
+            .with_http()
+            .with_http_client(client)
+            .with_protocol(Protocol::HttpBinary)
+            .with_endpoint(&self.endpoint)
+            .with_timeout(self.timeout)
+            .with_headers(self.headers.iter().cloned().collect())
+            .build()
+            .map_err(|error| format!("the OTLP exporter cannot be built ({error})"))
+    }
+}
+
+/// TLS by ring, without touching the process's default provider. Plain HTTP needs no trusted roots, which a
+/// minimal container may lack.
+fn tls(secure: bool) -> Result<ClientConfig, String> {
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let builder = ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .map_err(|error| format!("TLS cannot be set up ({error})"))?;
+    if !secure {
+        return Ok(builder.with_root_certificates(RootCertStore::empty()).with_no_client_auth());
+    }
+    builder
+        .with_platform_verifier()
+        .map(|builder| builder.with_no_client_auth())
+        .map_err(|error| format!("the system's trusted certificates cannot be read ({error})"))
+}
+
+/// Header values may be keys, so that only the names are shown.
+impl fmt::Debug for OtlpConfig {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let names: Vec<&str> = self.headers.iter().map(|(name, _)| name.as_str()).collect();
+        f.debug_struct("OtlpConfig")
+            .field("endpoint", &self.endpoint)
+            .field("headers", &names)
+            .field("sample_share", &self.sample_share)
+            .finish_non_exhaustive()
+    }
+}
+
+/// An exporter that could be built.
+pub(crate) struct Prepared {
+    exporter: SpanExporter,
+    pub(crate) sampling: Sampling,
+    config: OtlpConfig,
+}
+
+impl Prepared {
+    /// Starts the exporting thread and makes the layer that feeds it.
+    pub(crate) fn start<S>(
+        mut self,
+        resource: &Resource,
+        redactor: Redactor,
+    ) -> Result<(Gate<S, LinkedTracer>, SpanQueue), Error>
+    where
+        S: tracing::Subscriber + for<'a> tracing_subscriber::registry::LookupSpan<'a>,
+    {
+        let attributes = resource
+            .attributes()
+            .map(|(name, value)| KeyValue::new(name.to_owned(), value.to_owned()));
+        let resource =
+            opentelemetry_sdk::Resource::builder_empty().with_attributes(attributes).build();
+        self.exporter.set_resource(&resource);
+        let queue = SpanQueue::start(self.exporter, &self.config, redactor)?;
+        let provider = SdkTracerProvider::builder()
+            .with_resource(resource)
+            // What is not sampled never gets this far.
+            .with_sampler(Sampler::AlwaysOn)
+            .with_id_generator(LinkedIds)
+            .with_span_processor(queue.clone())
+            .build();
+        let tracer = LinkedTracer(provider.tracer("obskit"));
+        let layer = tracing_opentelemetry::layer().with_tracer(tracer).with_threads(false);
+        Ok((Gate::new(layer, provider), queue))
+    }
+}
+
+/// Sets an attribute whose name is only known at run time.
+pub(crate) fn set_attribute(span: &tracing::Span, key: &str, value: FieldValue) {
+    let key = key.to_owned();
+    match value {
+        FieldValue::Bool(value) => span.set_attribute(key, value),
+        FieldValue::I64(value) => span.set_attribute(key, value),
+        FieldValue::U64(value) => match i64::try_from(value) {
+            Ok(value) => span.set_attribute(key, value),
+            Err(_) => span.set_attribute(key, value.to_string()),
+        },
+        FieldValue::F64(value) => span.set_attribute(key, value),
+        FieldValue::Text(text) => span.set_attribute(key, text.into_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_mistake_is_named_and_no_key_is_shown() {
+        let mut config = OtlpConfig::traces("localhost:4318").with_header("x api key", "s3cret");
+        config.sample_share = f64::NAN;
+        assert!(!format!("{config:?}").contains("s3cret"));
+        let problems = config.prepare().err().unwrap().join("; ");
+        for part in ["localhost:4318", "x api key", "sample share"] {
+            assert!(problems.contains(part), "{part} is not named: {problems}");
+        }
+        assert!(!problems.contains("s3cret"));
+    }
+
+    #[test]
+    fn an_https_endpoint_needs_no_process_wide_provider() {
+        OtlpConfig::new("https://collector.example").prepare().map(drop).unwrap();
+        assert!(rustls::crypto::CryptoProvider::get_default().is_none());
+    }
+}

@@ -1,0 +1,75 @@
+//! A log line as a record, for those who want more than text.
+
+use std::borrow::Cow;
+
+use obs_model::{Context, LogError, LogRecord};
+
+use crate::fields::field_value;
+use crate::keys::{FieldKind, IdField};
+use crate::line::{Head, LineRules, Scratch};
+
+/// The record of the event whose line is in `scratch`, with the same redacted and bounded values.
+///
+/// It is made from the rendered fields, because only ERROR events are worth it.
+pub(crate) fn of(
+    scratch: &Scratch,
+    head: Head<'_>,
+    rules: &LineRules,
+    location: Option<(&'static str, u32)>,
+) -> LogRecord {
+    let error = &scratch.event.error;
+    let fields = scratch.fields.pairs().filter_map(|(key, value)| {
+        let key: String = serde_json::from_slice(key).ok()?;
+        let value: serde_json::Value = serde_json::from_slice(value).ok()?;
+        let value = field_value(&value).unwrap_or_else(|| value.to_string().into());
+        Some((Cow::Owned(key), value))
+    });
+    let agent =
+        text(scratch, IdField::Agent).map(|agent| (Cow::Borrowed("agent_id"), agent.into()));
+    LogRecord {
+        timestamp: head.at,
+        level: head.level,
+        target: head.target.to_owned().into(),
+        message: scratch.event.message.clone(),
+        service: scratch.service(rules).into(),
+        context: context_of(scratch, head),
+        error: error.present.then(|| LogError {
+            name: if error.name.is_empty() { "Error".to_owned() } else { error.name.clone() },
+            message: error.message.clone(),
+            stack: error.stack.clone(),
+        }),
+        fields: fields.chain(agent).collect(),
+        location: location.map(|(file, line)| (Cow::Borrowed(file), line)),
+    }
+}
+
+fn context_of(scratch: &Scratch, head: Head<'_>) -> Context {
+    let mut context = Context::new();
+    if let Some(id) = text(scratch, IdField::Correlation).and_then(|id| id.parse().ok()) {
+        context = context.with_correlation(id);
+    }
+    if let Some(trace) = head.trace {
+        context = context.with_trace(trace);
+    }
+    if let Some(span) = head.span {
+        context = context.with_span(span);
+    }
+    for (field, set) in [
+        (IdField::User, Context::with_user as fn(Context, String) -> Context),
+        (IdField::Organization, Context::with_organization),
+        (IdField::Session, Context::with_session),
+        (IdField::Request, Context::with_request),
+        (IdField::Workflow, Context::with_workflow),
+        (IdField::Step, Context::with_step),
+        (IdField::Tool, Context::with_tool),
+    ] {
+        if let Some(value) = text(scratch, field) {
+            context = set(context, value);
+        }
+    }
+    context
+}
+
+fn text(scratch: &Scratch, field: IdField) -> Option<String> {
+    serde_json::from_slice(scratch.fields.find_value(FieldKind::Id(field))?).ok()
+}

@@ -1,0 +1,8 @@
+//! The whole pipeline, each test with one of its own.
+
+#[cfg(all(feature = "http", feature = "otlp"))]
+mod export;
+mod lines;
+#[cfg(feature = "http")]
+mod requests;
+mod support;

@@ -1,0 +1,231 @@
+//! What the HTTP layer does for each request.
+
+use std::convert::Infallible;
+use std::future::poll_fn;
+use std::panic::AssertUnwindSafe;
+use std::task::Poll;
+
+use crate::support::{Pipeline, series};
+use axum::Router;
+use axum::body::Body;
+use axum::routing::{get, post};
+use http::{HeaderMap, HeaderValue, Request, Response, StatusCode};
+use http_body_util::BodyExt;
+use metrics_util::debugging::DebuggingRecorder;
+use obs_model::Context;
+use obs_tracing::http::{ObserveLayer, propagate};
+use tower::{ServiceExt, service_fn};
+use tower_layer::Layer;
+
+const TRACEPARENT: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+
+fn request(path: &str) -> http::request::Builder {
+    Request::get(path)
+}
+
+async fn answer(app: Router, request: Request<Body>) -> Response<Body> {
+    app.oneshot(request).await.expect("a router does not fail")
+}
+
+/// Logs before and after an await, in a spawned task and in an inner span.
+async fn work() -> &'static str {
+    tracing::info!("start");
+    tokio::task::yield_now().await;
+    let _ = obs_tracing::spawn(async {
+        tokio::task::yield_now().await;
+        tracing::info!("spawned");
+    })
+    .await;
+    let _inner = tracing::info_span!("inner").entered();
+    tracing::info!("in an inner span");
+    "done"
+}
+
+fn app() -> Router {
+    Router::new()
+        .route("/orders/{id}", get(work))
+        .route("/fails", post(|| async { StatusCode::BAD_GATEWAY }))
+        .route("/panics", get(panics))
+        .route("/hangs", get(|| async { std::future::pending::<()>().await }))
+        .layer(ObserveLayer::new())
+}
+
+async fn panics() {
+    tokio::task::yield_now().await;
+    panic!("on purpose");
+}
+
+#[tokio::test]
+async fn every_line_of_a_request_has_its_ids_and_the_header_comes_back() {
+    let pipeline = Pipeline::new(|config| config.filter = "warn,pipeline=info,obskit=info".into());
+    let _guard = tracing::dispatcher::set_default(&pipeline.dispatch);
+    let sent = request("/orders/7")
+        .header("X-Correlation-ID", "req-42")
+        .header("traceparent", TRACEPARENT)
+        .body(Body::empty())
+        .unwrap();
+    let response = answer(app(), sent).await;
+    assert_eq!(response.headers()["x-correlation-id"], "req-42");
+    let body = response.into_body().collect().await.unwrap().to_bytes();
+    assert_eq!(&body[..], b"done");
+
+    let lines = pipeline.written();
+    let messages: Vec<_> = lines.iter().map(|line| line["message"].as_str().unwrap()).collect();
+    assert_eq!(messages, ["start", "spawned", "in an inner span", "request finished"]);
+    for line in &lines {
+        assert_eq!(line["correlationId"], "req-42", "{line}");
+        assert_eq!(line["traceId"], "0af7651916cd43dd8448eb211c80319c", "{line}");
+        assert_ne!(line["spanId"], "b7ad6b7169203331", "{line}");
+        assert_eq!(line["metadata"]["path"], "/orders/{id}", "{line}");
+        assert_eq!(line["metadata"]["method"], "GET", "{line}");
+    }
+    assert_eq!(lines[0]["spanId"], lines[1]["spanId"]);
+    assert_ne!(lines[0]["spanId"], lines[2]["spanId"]);
+    assert_eq!(lines[3]["metadata"]["status"], 200);
+    assert!(lines[3]["metadata"]["duration_ms"].as_f64().unwrap() >= 0.0);
+}
+
+#[tokio::test]
+async fn a_hostile_header_is_replaced_counted_and_never_logged() {
+    let pipeline = Pipeline::new(|_| {});
+    let _guard = tracing::dispatcher::set_default(&pipeline.dispatch);
+    let recorder = DebuggingRecorder::new();
+    let _recorder = metrics::set_default_local_recorder(&recorder);
+    let too_long = "x".repeat(129);
+    for hostile in ["hostile {\"a\":1}", "hostile%0d%0a", "", &too_long] {
+        let sent = request("/orders/7")
+            .header("X-Correlation-ID", hostile)
+            .header("traceparent", "00-hostile-b7ad6b7169203331-01")
+            .body(Body::empty())
+            .unwrap();
+        let response = answer(app(), sent).await;
+        assert_eq!(response.headers()["x-correlation-id"].len(), 36);
+    }
+    let twice = request("/orders/7")
+        .header("X-Correlation-ID", "hostile-1")
+        .header("X-Correlation-ID", "hostile-2")
+        .body(Body::empty())
+        .unwrap();
+    answer(app(), twice).await;
+    let without = request("/orders/7").body(Body::empty()).unwrap();
+    assert_eq!(answer(app(), without).await.headers()["x-correlation-id"].len(), 36);
+
+    pipeline.written();
+    let text = pipeline.lines.text();
+    assert!(!text.contains("hostile") && !text.contains(&too_long), "{text}");
+    let replaced = ("obskit_correlation_replaced_total{}".to_owned(), 5);
+    assert!(series(&recorder.snapshotter()).contains(&replaced));
+}
+
+#[tokio::test]
+async fn each_request_is_counted_once_also_when_it_panics_or_is_given_up() {
+    let pipeline = Pipeline::new(|_| {});
+    let _guard = tracing::dispatcher::set_default(&pipeline.dispatch);
+    let recorder = DebuggingRecorder::new();
+    let _recorder = metrics::set_default_local_recorder(&recorder);
+    let app = app();
+    let send =
+        |builder: http::request::Builder| answer(app.clone(), builder.body(Body::empty()).unwrap());
+
+    send(request("/orders/1")).await;
+    send(request("/orders/2")).await;
+    send(Request::post("/fails")).await;
+    send(request("/no/such/path")).await;
+    send(Request::builder().method("BREW").uri("/orders/1")).await;
+    let caught = futures_catch(send(request("/panics"))).await;
+    assert!(caught.is_err(), "the panic goes on");
+    let mut given_up = Box::pin(send(request("/hangs")));
+    poll_fn(|cx| {
+        assert!(given_up.as_mut().poll(cx).is_pending());
+        Poll::Ready(())
+    })
+    .await;
+    drop(given_up);
+
+    let seen: Vec<_> = series(&recorder.snapshotter())
+        .into_iter()
+        .filter(|(name, count)| name.starts_with("api_") && *count > 0)
+        .collect();
+    let expected = [
+        ("api_errors_total{endpoint=/fails,method=POST}", 1),
+        ("api_errors_total{endpoint=/panics,method=GET}", 1),
+        ("api_request_duration_ms{endpoint=/fails,method=POST}", 1),
+        ("api_request_duration_ms{endpoint=/hangs,method=GET}", 1),
+        ("api_request_duration_ms{endpoint=/orders/{id},method=GET}", 2),
+        ("api_request_duration_ms{endpoint=/orders/{id},method=OTHER}", 1),
+        ("api_request_duration_ms{endpoint=/panics,method=GET}", 1),
+        ("api_request_duration_ms{endpoint=unmatched,method=GET}", 1),
+        ("api_requests_total{endpoint=/fails,method=POST,status=502}", 1),
+        ("api_requests_total{endpoint=/hangs,method=GET,status=499}", 1),
+        ("api_requests_total{endpoint=/orders/{id},method=GET,status=200}", 2),
+        ("api_requests_total{endpoint=/orders/{id},method=OTHER,status=405}", 1),
+        ("api_requests_total{endpoint=/panics,method=GET,status=500}", 1),
+        ("api_requests_total{endpoint=unmatched,method=GET,status=404}", 1),
+    ];
+    assert_eq!(seen, expected.map(|(name, count)| (name.to_owned(), count)));
+
+    let finished = pipeline.written().into_iter().filter(|l| l["message"] == "request finished");
+    let statuses: Vec<_> =
+        finished.map(|line| line["metadata"]["status"].as_u64().unwrap()).collect();
+    assert_eq!(statuses, [200, 200, 502, 404, 405, 500, 499]);
+}
+
+/// Runs a future and catches its panic.
+async fn futures_catch<F: Future>(future: F) -> std::thread::Result<F::Output> {
+    let mut future = Box::pin(future);
+    poll_fn(move |cx| {
+        match std::panic::catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(cx))) {
+            Ok(Poll::Pending) => Poll::Pending,
+            Ok(Poll::Ready(output)) => Poll::Ready(Ok(output)),
+            Err(panic) => Poll::Ready(Err(panic)),
+        }
+    })
+    .await
+}
+
+#[tokio::test]
+async fn outgoing_requests_carry_the_ids_of_the_innermost_span() {
+    let pipeline = Pipeline::new(|_| {});
+    let _guard = tracing::dispatcher::set_default(&pipeline.dispatch);
+    let app = Router::new()
+        .route(
+            "/",
+            get(|| async {
+                let _calling = tracing::info_span!("calling").entered();
+                tracing::info!("calling");
+                let mut headers = HeaderMap::new();
+                headers.insert("x-correlation-id", HeaderValue::from_static("stale"));
+                propagate(&mut headers);
+                headers
+            }),
+        )
+        .layer(ObserveLayer::without_access_log());
+    let sent = request("/")
+        .header("X-Correlation-ID", "req-42")
+        .header("traceparent", TRACEPARENT)
+        .body(Body::empty())
+        .unwrap();
+    let response = answer(app, sent).await;
+    let lines = pipeline.written();
+    assert_eq!(lines.len(), 1);
+    let expected =
+        format!("00-0af7651916cd43dd8448eb211c80319c-{}-01", lines[0]["spanId"].as_str().unwrap());
+    assert_eq!(response.headers()["traceparent"], expected);
+    assert_eq!(response.headers()["x-correlation-id"], "req-42");
+}
+
+#[tokio::test]
+async fn without_a_subscriber_the_context_still_has_every_id() {
+    let inner = service_fn(|_: Request<Body>| async {
+        let context = Context::current();
+        assert!(context.correlation().is_some() && context.trace().is_some());
+        assert!(context.span().is_some());
+        let mut response = Response::new(Body::empty());
+        propagate(response.headers_mut());
+        Ok::<_, Infallible>(response)
+    });
+    let sent = request("/").header("traceparent", TRACEPARENT).body(Body::empty()).unwrap();
+    let response = ObserveLayer::new().layer(inner).oneshot(sent).await.unwrap();
+    let traceparent = response.headers()["traceparent"].to_str().unwrap();
+    assert!(traceparent.starts_with("00-0af7651916cd43dd8448eb211c80319c-"), "{traceparent}");
+}
