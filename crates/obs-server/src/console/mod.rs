@@ -1,0 +1,14 @@
+//! The console: pages made on the server, complete without script, that show the service at a glance.
+
+pub(crate) mod assets;
+mod chart;
+#[cfg(feature = "errors")]
+pub(crate) mod error_group;
+mod figures;
+mod format;
+mod layout;
+pub(crate) mod login;
+pub(crate) mod overview;
+pub(crate) mod profiles;
+
+pub(crate) use layout::{Frame, Pill};

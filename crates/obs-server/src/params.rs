@@ -1,0 +1,67 @@
+//! Query parameters and parts of paths, read so that a mistake is answered with what would have been accepted.
+
+use std::collections::BTreeMap;
+use std::ops::RangeInclusive;
+
+use axum::extract::rejection::QueryRejection;
+use axum::extract::{FromRequestParts, Query};
+use axum::http::request::Parts;
+
+use crate::reply::ApiError;
+
+/// The parameters of a request by name; of one given twice, the last counts.
+pub(crate) struct Params(BTreeMap<String, String>);
+
+impl Params {
+    /// The text of a parameter, if it is there.
+    pub(crate) fn text(&self, name: &str) -> Option<&str> {
+        self.0.get(name).map(String::as_str)
+    }
+
+    /// A whole number out of `accepted`; `default` when the parameter is absent or empty.
+    pub(crate) fn number(
+        &self,
+        name: &str,
+        default: u32,
+        accepted: RangeInclusive<u32>,
+    ) -> Result<u32, ApiError> {
+        let Some(text) = self.text(name).filter(|text| !text.is_empty()) else {
+            return Ok(default);
+        };
+        text.parse().ok().filter(|number| accepted.contains(number)).ok_or_else(|| {
+            let shown: String = text.chars().take(32).collect();
+            ApiError::bad_request(format!(
+                "{name} is {shown:?}: a whole number from {} to {} is accepted",
+                accepted.start(),
+                accepted.end()
+            ))
+        })
+    }
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for Params {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Self::Rejection> {
+        Query::from_request_parts(parts, state)
+            .await
+            .map(|Query(params)| Self(params))
+            .map_err(|_: QueryRejection| ApiError::bad_request("the query is not name=value pairs"))
+    }
+}
+
+/// The one variable part of a path.
+#[cfg(feature = "errors")]
+pub(crate) struct PathText(pub(crate) String);
+
+#[cfg(feature = "errors")]
+impl<S: Send + Sync> FromRequestParts<S> for PathText {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Self::Rejection> {
+        axum::extract::Path::from_request_parts(parts, state)
+            .await
+            .map(|axum::extract::Path(text)| Self(text))
+            .map_err(|_| ApiError::bad_request("the path is not percent-encoded UTF-8"))
+    }
+}
