@@ -1,0 +1,97 @@
+//! What observing a request costs: CPU of the server per request, beside the bare service and the usual stack.
+//!
+//! The server runs as a process of its own, so that its CPU is not mixed with the client's; the kernel's own account of
+//! it (`schedstat`, in nanoseconds) is read before and after a fixed number of requests. The stacks take turns, round by
+//! round, so that a change of the machine's speed meets all of them; what is printed is the median of the rounds.
+#![expect(clippy::print_stdout, reason = "a benchmark prints its table")]
+
+#[path = "../request/client.rs"]
+mod client;
+#[path = "../request/report.rs"]
+mod report;
+#[path = "../request/server.rs"]
+mod server;
+
+use std::error::Error;
+
+use clap::{Parser, Subcommand, ValueEnum};
+
+use crate::client::Child;
+use crate::report::Case;
+
+#[derive(Parser)]
+struct Arguments {
+    #[command(subcommand)]
+    role: Option<Role>,
+    /// Rounds in which every stack takes its turn.
+    #[arg(long, default_value_t = 5)]
+    rounds: usize,
+    /// Requests of a turn that are counted.
+    #[arg(long, default_value_t = 40_000)]
+    requests: usize,
+}
+
+#[derive(Subcommand)]
+enum Role {
+    /// Serves with one stack on a free port, which is printed.
+    Serve {
+        #[arg(long, value_enum)]
+        stack: Stack,
+        /// Where spans go, for the stacks that export them.
+        #[arg(long)]
+        collector: String,
+    },
+}
+
+/// What observes the service.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Stack {
+    /// Nothing.
+    Bare,
+    /// obskit with its defaults: metrics, logs, correlation, errors, alerts, health, profiling, admin listener.
+    Obskit,
+    /// The same, and every span exported by OTLP.
+    ObskitOtlp,
+    /// axum-prometheus, tower-http's trace layer, tracing-subscriber's JSON, tracing-opentelemetry with every span
+    /// exported by OTLP.
+    Usual,
+}
+
+/// What the handler does.
+const PATHS: [(&str, &str); 2] = [("ok", "/ok"), ("work", "/busy/7")];
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let arguments = Arguments::parse();
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+    match arguments.role {
+        Some(Role::Serve { stack, collector }) => {
+            runtime.block_on(server::serve(stack, &collector))
+        }
+        None => runtime.block_on(measure(arguments.rounds, arguments.requests)),
+    }
+}
+
+async fn measure(rounds: usize, requests: usize) -> Result<(), Box<dyn Error>> {
+    let collector = client::Collector::start().await?;
+    let mut cases: Vec<Case> = Vec::new();
+    for round in 0..rounds {
+        for stack in Stack::value_variants() {
+            let child = Child::start(*stack, &collector.url()).await?;
+            for (work, path) in PATHS {
+                client::drive(child.address(), path, requests / 4).await?;
+                let before = child.cpu_nanoseconds()?;
+                client::drive(child.address(), path, requests).await?;
+                let spent = (child.cpu_nanoseconds()? - before) as f64 / requests as f64 / 1_000.0;
+                cases.push(Case { round, stack: *stack, work, microseconds: spent });
+            }
+            child.stop().await?;
+        }
+    }
+    println!(
+        "spans that reached the collector: {} bytes in {} exports",
+        collector.bytes(),
+        collector.exports()
+    );
+    report::print_and_write(&cases)
+}

@@ -1,0 +1,44 @@
+//! The `obskit` command: checks files and talks to services that obskit observes.
+#![expect(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a command answers on standard output and complains on standard error"
+)]
+
+mod check;
+mod profile;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// Checks files and talks to services that obskit observes.
+#[derive(Parser)]
+#[command(name = "obskit", version)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Checks files: exit status 0 when they are in order, 1 when not.
+    #[command(subcommand)]
+    Check(check::Command),
+    /// Takes a CPU profile from a running service and writes it for `go tool pprof`.
+    Profile(profile::Arguments),
+}
+
+fn main() -> ExitCode {
+    let outcome = match Arguments::parse().command {
+        Command::Check(command) => check::run(command),
+        Command::Profile(arguments) => profile::run(&arguments),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(reason) => {
+            eprintln!("{reason}");
+            ExitCode::FAILURE
+        }
+    }
+}

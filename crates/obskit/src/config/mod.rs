@@ -1,0 +1,301 @@
+//! Settings: from a file, the environment and the builder, with every problem reported at once.
+
+mod environment;
+mod error;
+mod file;
+mod rules;
+mod schema;
+mod value;
+
+use std::fmt;
+use std::path::Path;
+use std::time::Duration;
+
+use obs_model::{REDACTED, Redactor};
+
+pub use error::{ConfigError, Origin, Problem};
+pub use rules::{RuleSettings, SignalKind, WebhookSettings};
+pub use schema::{Setting, reference};
+
+/// Everything that can be set, with its defaults.
+///
+/// The environment overrides the file, and the builder overrides both. Each field stands in the file as
+/// `section.name` and in the environment as `OBSKIT_SECTION_NAME`, beside the usual names that [`reference()`] lists.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Settings {
+    /// What is observed.
+    pub service: ServiceSettings,
+    /// The recorder and the series store.
+    pub metrics: MetricsSettings,
+    /// Log lines.
+    pub log: LogSettings,
+    /// Spans by OTLP.
+    pub otlp: OtlpSettings,
+    /// Error tracking.
+    pub errors: Switch,
+    /// Alert rules and channels.
+    pub alerts: AlertSettings,
+    /// Health checks.
+    pub health: HealthSettings,
+    /// CPU profiles.
+    pub profiling: Switch,
+    /// The admin listener.
+    pub admin: AdminSettings,
+    /// How long [`shutdown`](crate::Obskit::shutdown) may take to flush; 5 s.
+    pub shutdown_deadline: Duration,
+}
+
+/// Names of what is observed.
+#[derive(Clone, Debug, Default)]
+#[non_exhaustive]
+pub struct ServiceSettings {
+    /// `service.name`.
+    pub name: String,
+    /// `service.version`.
+    pub version: Option<String>,
+    /// `deployment.environment.name`.
+    pub environment: Option<String>,
+    /// `service.instance.id`.
+    pub instance: Option<String>,
+    /// More resource attributes, as `OTEL_RESOURCE_ATTRIBUTES` gives them.
+    pub attributes: Vec<(String, String)>,
+}
+
+/// A pillar that has nothing to set but whether it runs.
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub struct Switch {
+    /// Whether it runs; true.
+    pub enabled: bool,
+}
+
+/// The recorder and the series store.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct MetricsSettings {
+    /// Whether anything is recorded, and whether `/metrics` answers; true.
+    pub enabled: bool,
+    /// Whether the business families are recorded; true.
+    pub business: bool,
+    /// The namespace of the workflow and tool families, such as `analyst`; none.
+    pub namespace: String,
+    /// The grid of the series store; 5 s.
+    pub sample_interval: Duration,
+    /// How far back the series store reaches, memory permitting; 24 h.
+    pub retention: Duration,
+    /// How many series the store holds; 50,000.
+    pub max_series: usize,
+}
+
+/// Log lines.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct LogSettings {
+    /// A level, or filter directives such as `info,sqlx=warn`; `info`.
+    pub level: String,
+    /// How a line is written; JSON.
+    pub format: LogFormat,
+}
+
+/// How a log line is written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum LogFormat {
+    /// One JSON object a line.
+    #[default]
+    Json,
+    /// A readable line for a terminal.
+    Text,
+}
+
+/// Spans by OTLP; nothing is exported without an endpoint.
+#[derive(Clone)]
+#[non_exhaustive]
+pub struct OtlpSettings {
+    /// The collector's base URL; `/v1/traces` is added.
+    pub endpoint: Option<String>,
+    /// The full URL for spans, used as it is; it goes before `endpoint`.
+    pub traces_endpoint: Option<String>,
+    /// Headers to send along.
+    pub headers: Vec<(String, String)>,
+    /// An API key, sent as `Authorization: Bearer …`.
+    pub api_key: Option<String>,
+    /// How long one export may take; 10 s.
+    pub timeout: Duration,
+}
+
+/// Alert rules and channels.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct AlertSettings {
+    /// Whether rules are evaluated; true.
+    pub enabled: bool,
+    /// How often; 60 s.
+    pub check_interval: Duration,
+    /// Whether the default rules are there beside the service's own; true.
+    pub default_rules: bool,
+    /// Webhooks that are told of alerts.
+    pub webhooks: Vec<WebhookSettings>,
+    /// Threshold rules.
+    pub rules: Vec<RuleSettings>,
+}
+
+/// Health checks.
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub struct HealthSettings {
+    /// How often the checks run by themselves, beside whenever a report is asked for; 15 s.
+    pub interval: Duration,
+}
+
+/// The admin listener.
+#[derive(Clone)]
+#[non_exhaustive]
+pub struct AdminSettings {
+    /// Whether it listens; true.
+    pub enabled: bool,
+    /// On which address; 127.0.0.1.
+    pub address: std::net::IpAddr,
+    /// On which port; 9464, and 0 for any that is free.
+    pub port: u16,
+    /// The token that everything but metrics and health asks for.
+    pub token: Option<String>,
+}
+
+/// Shows neither headers nor the key, which are secrets.
+impl fmt::Debug for OtlpSettings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("OtlpSettings")
+            .field("endpoint", &self.endpoint.as_deref().map(redacted))
+            .field("traces_endpoint", &self.traces_endpoint.as_deref().map(redacted))
+            .field("headers", &self.headers.iter().map(|(name, _)| name).collect::<Vec<_>>())
+            .field("api_key", &self.api_key.as_ref().map(|_| REDACTED))
+            .field("timeout", &self.timeout)
+            .finish()
+    }
+}
+
+/// Shows whether there is a token, and not which.
+impl fmt::Debug for AdminSettings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AdminSettings")
+            .field("enabled", &self.enabled)
+            .field("address", &self.address)
+            .field("port", &self.port)
+            .field("token", &self.token.as_ref().map(|_| REDACTED))
+            .finish()
+    }
+}
+
+fn redacted(text: &str) -> String {
+    Redactor::new().text(text).into_owned()
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            service: ServiceSettings::default(),
+            metrics: MetricsSettings {
+                enabled: true,
+                business: true,
+                namespace: String::new(),
+                sample_interval: Duration::from_secs(5),
+                retention: Duration::from_secs(24 * 3_600),
+                max_series: 50_000,
+            },
+            log: LogSettings { level: String::from("info"), format: LogFormat::Json },
+            otlp: OtlpSettings {
+                endpoint: None,
+                traces_endpoint: None,
+                headers: Vec::new(),
+                api_key: None,
+                timeout: Duration::from_secs(10),
+            },
+            errors: Switch { enabled: true },
+            alerts: AlertSettings {
+                enabled: true,
+                check_interval: Duration::from_secs(60),
+                default_rules: true,
+                webhooks: Vec::new(),
+                rules: Vec::new(),
+            },
+            health: HealthSettings { interval: Duration::from_secs(15) },
+            profiling: Switch { enabled: true },
+            admin: AdminSettings {
+                enabled: true,
+                address: std::net::Ipv4Addr::LOCALHOST.into(),
+                port: 9_464,
+                token: None,
+            },
+            shutdown_deadline: Duration::from_secs(5),
+        }
+    }
+}
+
+impl Settings {
+    /// Reads a configuration file over these settings.
+    ///
+    /// # Errors
+    ///
+    /// The file cannot be read, is not TOML, or has keys or values that are not accepted: every problem, each with
+    /// its line and column. Nothing is applied then.
+    pub fn read_file(&mut self, path: &Path) -> Result<(), ConfigError> {
+        file::read(self, path)
+    }
+
+    /// Reads environment variables over these settings.
+    ///
+    /// # Errors
+    ///
+    /// Every variable with a value that is not accepted. Nothing is applied then.
+    pub fn read_environment(
+        &mut self,
+        variables: impl IntoIterator<Item = (String, String)>,
+    ) -> Result<(), ConfigError> {
+        environment::read(self, variables)
+    }
+
+    /// Checks what only the whole can tell: settings that do not go together.
+    ///
+    /// # Errors
+    ///
+    /// Everything that does not.
+    pub fn validate(&self) -> Result<(), ConfigError> {
+        let mut problems = Vec::new();
+        let mut check = |holds: bool, message: String| {
+            if !holds {
+                problems.push(Problem::new(Origin::Combination, message));
+            }
+        };
+        check(
+            !self.service.name.is_empty(),
+            String::from("service.name is empty: expected the service's name"),
+        );
+        check(
+            self.metrics.retention >= self.metrics.sample_interval * 10,
+            format!(
+                "metrics.retention is {:?}: expected at least ten times metrics.sample_interval, {:?}",
+                self.metrics.retention,
+                self.metrics.sample_interval * 10
+            ),
+        );
+        check(
+            !self.admin.enabled || self.admin.address.is_loopback() || self.admin.token.is_some(),
+            format!(
+                "admin.address is {}, which others can reach, and admin.token is not set: expected a token \
+                 (OBSKIT_ADMIN_TOKEN) or a loopback address",
+                self.admin.address
+            ),
+        );
+        rules::validate(&self.alerts, &mut problems);
+        #[cfg(feature = "tracing")]
+        if let Err(error) = obs_tracing::check_filter(&self.log.level) {
+            problems.push(Problem::new(Origin::Combination, format!("log.level: {error}")));
+        }
+        ConfigError::from_problems(problems)
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,185 @@
+//! The one table of settings: key, environment variables, meaning, and how a text is applied.
+
+use std::time::Duration;
+
+use super::value::{
+    Expected, boolean, duration_within, filled, http_url, milliseconds, pairs, parsed,
+};
+use super::{LogFormat, Settings, WebhookSettings};
+
+const MILLISECOND: Duration = Duration::from_millis(1);
+const SECOND: Duration = Duration::from_secs(1);
+const DAY: Duration = Duration::from_secs(86_400);
+
+/// One setting.
+#[derive(Clone, Copy, Debug)]
+pub struct Setting {
+    /// Its place in a file: `section.name`.
+    pub key: &'static str,
+    /// The environment variables that set it, beside `OBSKIT_SECTION_NAME`; an earlier one wins.
+    pub variables: &'static [&'static str],
+    /// Its default, for people.
+    pub default: &'static str,
+    /// What it does.
+    pub meaning: &'static str,
+    /// Turns the value of one of `variables` into the form that the file has.
+    pub(super) from_variable: fn(&str) -> Result<String, Expected>,
+    /// Applies a text; the error says what would be accepted.
+    pub(super) apply: fn(&mut Settings, &str) -> Result<(), Expected>,
+}
+
+impl Setting {
+    /// The variable that every setting has: `OBSKIT_SECTION_NAME`.
+    #[must_use]
+    pub fn own_variable(&self) -> String {
+        format!("OBSKIT_{}", self.key.replace('.', "_").to_ascii_uppercase())
+    }
+}
+
+/// Every setting, in the order of the documentation.
+#[must_use]
+pub fn reference() -> &'static [Setting] {
+    SETTINGS
+}
+
+macro_rules! settings {
+    ($($key:literal, [$($variable:literal),*], $default:literal, $meaning:literal,
+       |$settings:ident, $text:ident| $apply:expr $(, via $from:expr)?;)*) => {
+        const SETTINGS: &[Setting] = &[$(Setting {
+            key: $key,
+            variables: &[$($variable),*],
+            default: $default,
+            meaning: $meaning,
+            from_variable: settings!(@from $($from)?),
+            apply: |$settings, $text| {
+                $apply;
+                Ok(())
+            },
+        }),*];
+    };
+    (@from) => { |text| Ok(text.to_owned()) };
+    (@from $from:expr) => { $from };
+}
+
+settings! {
+    "service.name", ["OTEL_SERVICE_NAME"], "the name given to init",
+    "The service's name in logs, traces, errors and the console.",
+    |s, text| s.service.name = filled(text, "a name")?;
+
+    "service.version", [], "none", "The service's version.",
+    |s, text| s.service.version = Some(filled(text, "a version")?);
+
+    "service.environment", ["OTEL_ENVIRONMENT"], "none",
+    "The deployment environment, such as production.",
+    |s, text| s.service.environment = Some(filled(text, "an environment's name")?);
+
+    "service.instance", [], "none", "What tells this instance from others of the service.",
+    |s, text| s.service.instance = Some(filled(text, "an instance's id")?);
+
+    "service.attributes", ["OTEL_RESOURCE_ATTRIBUTES"], "none",
+    "More resource attributes, as name=value pairs with commas between them.",
+    |s, text| s.service.attributes = pairs(text)?;
+
+    "metrics.enabled", ["ENABLE_METRICS"], "true", "Whether metrics are recorded and `/metrics` answers.",
+    |s, text| s.metrics.enabled = boolean(text)?;
+
+    "metrics.business", ["BUSINESS_METRICS_ENABLED"], "true",
+    "Whether the business families are recorded.",
+    |s, text| s.metrics.business = boolean(text)?;
+
+    "metrics.namespace", [], "none",
+    "The namespace of the workflow and tool families, such as `analyst` in `analyst_tool_executions_total`.",
+    |s, text| s.metrics.namespace = match text {
+        name if obs_model::is_valid_metric_name(name) => name.to_owned(),
+        _ => return Err(String::from("a metric name: [a-zA-Z_:][a-zA-Z0-9_:]*")),
+    };
+
+    "metrics.sample_interval", [], "5s", "The grid on which the series store is filled.",
+    |s, text| s.metrics.sample_interval = duration_within(text, 100 * MILLISECOND, 300 * SECOND)?;
+
+    "metrics.retention", [], "24h", "How far back the series store reaches, within its bound on memory.",
+    |s, text| s.metrics.retention = duration_within(text, SECOND, 366 * DAY)?;
+
+    "metrics.max_series", [], "50000", "How many series the store holds.",
+    |s, text| s.metrics.max_series = parsed(text, "a whole number of series")?;
+
+    "log.level", ["LOG_LEVEL"], "info",
+    "A level (trace, debug, info, warn, error) or filter directives such as `info,sqlx=warn`.",
+    |s, text| s.log.level = filled(text, "a level or filter directives such as info,sqlx=warn")?;
+
+    "log.format", ["LOG_FORMAT"], "json", "How a log line is written: json or text.",
+    |s, text| s.log.format = match text.to_ascii_lowercase().as_str() {
+        "json" => LogFormat::Json,
+        "text" => LogFormat::Text,
+        _ => return Err(String::from("json or text")),
+    };
+
+    "otlp.endpoint", ["OTEL_EXPORTER_OTLP_ENDPOINT"], "none: nothing is exported",
+    "The OTLP collector's base URL (HTTP, protobuf); `/v1/traces` is added.",
+    |s, text| s.otlp.endpoint = Some(http_url(text)?);
+
+    "otlp.traces_endpoint", ["OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"], "none",
+    "The full URL for spans, used as it is, before `otlp.endpoint`.",
+    |s, text| s.otlp.traces_endpoint = Some(http_url(text)?);
+
+    "otlp.headers", ["OTEL_EXPORTER_OTLP_HEADERS"], "none",
+    "Headers of an export, as name=value pairs with commas between them.",
+    |s, text| s.otlp.headers = pairs(text)?;
+
+    "otlp.api_key", ["OTEL_API_KEY"], "none", "An API key, sent as `Authorization: Bearer …`.",
+    |s, text| s.otlp.api_key = Some(filled(text, "a key")?);
+
+    "otlp.timeout", ["OTEL_EXPORTER_OTLP_TIMEOUT"], "10s",
+    "How long one export may take; the variable is in milliseconds.",
+    |s, text| s.otlp.timeout = duration_within(text, MILLISECOND, 600 * SECOND)?, via milliseconds;
+
+    "errors.enabled", ["ERROR_TRACKING_ENABLED"], "true", "Whether errors are tracked.",
+    |s, text| s.errors.enabled = boolean(text)?;
+
+    "alerts.enabled", [], "true", "Whether alert rules are evaluated.",
+    |s, text| s.alerts.enabled = boolean(text)?;
+
+    "alerts.check_interval", ["ALERT_CHECK_INTERVAL_MS"], "60s",
+    "How often alert rules are evaluated; the variable is in milliseconds.",
+    |s, text| s.alerts.check_interval = duration_within(text, 100 * MILLISECOND, DAY)?, via milliseconds;
+
+    "alerts.default_rules", [], "true",
+    "Whether the default rules (error rate, workflow failure rate, memory) are there beside the service's own.",
+    |s, text| s.alerts.default_rules = boolean(text)?;
+
+    "alerts.webhook_url", [], "none",
+    "A webhook that is told of every alert; `[[alerts.webhooks]]` in a file names several.",
+    |s, text| {
+        let url = http_url(text)?;
+        s.alerts.webhooks.retain(|webhook| webhook.name != WebhookSettings::DEFAULT_NAME);
+        s.alerts.webhooks.push(WebhookSettings { name: WebhookSettings::DEFAULT_NAME.into(), url });
+    };
+
+    "health.interval", [], "15s",
+    "How often the health checks run by themselves, beside whenever a report is asked for.",
+    |s, text| s.health.interval = duration_within(text, SECOND, DAY)?;
+
+    "profiling.enabled", [], "true", "Whether CPU profiles can be taken.",
+    |s, text| s.profiling.enabled = boolean(text)?;
+
+    "admin.enabled", [], "true", "Whether the admin listener runs.",
+    |s, text| s.admin.enabled = boolean(text)?;
+
+    "admin.address", [], "127.0.0.1",
+    "The admin listener's IP address; one that others can reach needs a token.",
+    |s, text| s.admin.address = parsed(text, "an IP address")?;
+
+    "admin.port", ["METRICS_PORT", "PROMETHEUS_PORT"], "9464",
+    "The admin listener's port; 0 takes any that is free.",
+    |s, text| s.admin.port = parsed(text, "a port from 0 to 65535")?;
+
+    "admin.token", [], "none",
+    "The token that everything but metrics and health asks for.",
+    |s, text| s.admin.token = Some(match text.trim() {
+        token if token.len() >= 8 && token.bytes().all(|byte| byte.is_ascii_graphic()) => token.to_owned(),
+        _ => return Err(String::from("at least 8 printable ASCII characters without spaces")),
+    });
+
+    "shutdown.deadline", [], "5s", "How long the shutdown may take to flush.",
+    |s, text| s.shutdown_deadline = duration_within(text, Duration::ZERO, 600 * SECOND)?;
+}

@@ -1,0 +1,191 @@
+//! Settings from files and the environment, good and bad.
+
+use std::io::Write;
+
+use super::*;
+
+fn read(text: &str) -> Result<Settings, Vec<String>> {
+    let mut file = tempfile::NamedTempFile::new().unwrap();
+    file.write_all(text.as_bytes()).unwrap();
+    let mut settings = Settings::default();
+    let prefix = format!("{}:", file.path().display());
+    match settings.read_file(file.path()) {
+        Ok(()) => Ok(settings),
+        Err(error) => Err(error
+            .problems()
+            .iter()
+            .map(|problem| problem.to_string().replacen(&prefix, "", 1))
+            .collect()),
+    }
+}
+
+fn environment(variables: &[(&str, &str)]) -> Result<Settings, String> {
+    let mut settings = Settings::default();
+    let variables = variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+    settings.read_environment(variables).map_err(|error| error.to_string())?;
+    Ok(settings)
+}
+
+#[test]
+fn a_file_sets_what_it_names_and_leaves_the_rest() {
+    let settings = read(
+        r#"
+        [service]
+        name = "checkout"
+        [metrics]
+        sample_interval = "1s"
+        max_series = 1000
+        [admin]
+        port = 0
+        [[alerts.webhooks]]
+        name = "team"
+        url = "http://127.0.0.1:9/hook"
+        [[alerts.rules]]
+        id = "failures"
+        signal = "ratio"
+        metric = 'requests_total{status="error"}'
+        denominator = "requests_total"
+        window = "1m"
+        threshold = 0.2
+        duration = "30s"
+        severity = "critical"
+        channels = ["team"]
+        "#,
+    )
+    .unwrap();
+    assert_eq!(settings.service.name, "checkout");
+    assert_eq!(settings.metrics.sample_interval, Duration::from_secs(1));
+    assert_eq!((settings.metrics.max_series, settings.admin.port), (1_000, 0));
+    assert_eq!(settings.metrics.retention, Settings::default().metrics.retention);
+    let rule = &settings.alerts.rules[0];
+    assert_eq!((rule.signal, rule.threshold), (SignalKind::Ratio, 0.2));
+    assert_eq!((rule.window.as_secs(), rule.duration.as_secs()), (60, 30));
+    assert_eq!(rule.severity, obs_model::Severity::Critical);
+    assert_eq!(rule.channels, ["team"]);
+    assert!(settings.validate().is_ok());
+}
+
+#[test]
+fn every_problem_of_a_file_is_reported_with_its_place() {
+    let problems = read(concat!(
+        "[metrics]\n",
+        "enabled = \"maybe\"\n",
+        "sampel_interval = \"5s\"\n",
+        "[admim]\n",
+        "port = 1\n",
+        "[admin]\n",
+        "port = 70000\n",
+        "token = \"hunter2\"\n",
+        "[[alerts.rules]]\n",
+        "id = \"x\"\n",
+        "operator = \"=>\"\n",
+    ))
+    .unwrap_err();
+    let expected = [
+        "2:11: metrics.enabled is \"maybe\": expected true or false",
+        "3:1: unknown key metrics.sampel_interval: expected one of enabled, business, namespace, sample_interval, retention, max_series",
+        "4:2: unknown section \"admim\": expected one of service, metrics, log, otlp, errors, alerts, health, profiling, admin, shutdown",
+        "7:8: admin.port is \"70000\": expected a port from 0 to 65535",
+        "8:9: admin.token is not acceptable: expected at least 8 printable ASCII characters without spaces",
+        "9:1: this entry of alerts.rules lacks metric, threshold",
+        "11:12: alerts.rules.operator is \"=>\": expected >, >=, <, <=, == or !=",
+    ];
+    for line in expected {
+        assert!(problems.iter().any(|problem| problem == line), "{line}\nis not in\n{problems:#?}");
+    }
+    assert_eq!(problems.len(), expected.len(), "{problems:#?}");
+}
+
+#[test]
+fn a_file_that_is_not_toml_or_not_there_says_so() {
+    let problems = read("[metrics\nenabled = ").unwrap_err();
+    assert!(problems[0].contains("not TOML"), "{problems:?}");
+    let mut settings = Settings::default();
+    let error = settings.read_file(Path::new("does/not/exist.toml")).unwrap_err();
+    assert!(error.to_string().contains("does/not/exist.toml: cannot be read"), "{error}");
+}
+
+#[test]
+fn the_usual_variables_and_our_own_set_the_same_setting_and_ours_wins() {
+    let settings = environment(&[
+        ("ENABLE_METRICS", "false"),
+        ("PROMETHEUS_PORT", "1"),
+        ("METRICS_PORT", "2"),
+        ("ALERT_CHECK_INTERVAL_MS", "1500"),
+        ("ERROR_TRACKING_ENABLED", "0"),
+        ("BUSINESS_METRICS_ENABLED", "no"),
+        ("LOG_LEVEL", "debug"),
+        ("OBSKIT_LOG_LEVEL", "warn"),
+        ("LOG_FORMAT", ""),
+        ("OTEL_SERVICE_NAME", "renamed"),
+        ("OTEL_EXPORTER_OTLP_HEADERS", "x-key=a%20b"),
+    ])
+    .unwrap();
+    assert!(!settings.metrics.enabled && !settings.errors.enabled && !settings.metrics.business);
+    assert_eq!(settings.admin.port, 2);
+    assert_eq!(settings.alerts.check_interval, Duration::from_millis(1_500));
+    assert_eq!(settings.log.level, "warn");
+    assert_eq!(settings.log.format, LogFormat::Json);
+    assert_eq!(settings.service.name, "renamed");
+    assert_eq!(settings.otlp.headers, [("x-key".to_owned(), "a b".to_owned())]);
+}
+
+#[test]
+fn every_bad_variable_is_reported_and_secrets_are_not_repeated() {
+    let error = environment(&[
+        ("METRICS_PORT", "http"),
+        ("ALERT_CHECK_INTERVAL_MS", "soon"),
+        ("OBSKIT_ADMIN_TOKEN", "hunter2"),
+    ])
+    .unwrap_err();
+    for part in
+        ["METRICS_PORT: \"http\"", "ALERT_CHECK_INTERVAL_MS", "OBSKIT_ADMIN_TOKEN: not acceptable"]
+    {
+        assert!(error.contains(part), "{part} is missing from {error}");
+    }
+    assert!(!error.contains("hunter2"), "{error}");
+}
+
+#[test]
+fn settings_that_do_not_go_together_are_refused_together() {
+    let mut settings = Settings::default();
+    settings.admin.address = "0.0.0.0".parse().unwrap();
+    settings.metrics.retention = settings.metrics.sample_interval;
+    settings.alerts.webhooks =
+        vec![WebhookSettings::new("a", "http://h"), WebhookSettings::new("a", "http://h")];
+    let error = settings.validate().unwrap_err();
+    assert_eq!(error.problems().len(), 4, "{error}");
+}
+
+#[test]
+fn settings_that_are_shown_keep_their_secrets() {
+    let settings = environment(&[
+        ("OBSKIT_ADMIN_TOKEN", "correct-horse"),
+        ("OTEL_API_KEY", "key-material"),
+        ("OTEL_EXPORTER_OTLP_HEADERS", "x-key=header-material"),
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://user:url-material@collector:4318"),
+    ])
+    .unwrap();
+    let shown = format!("{settings:?}");
+    for secret in ["correct-horse", "key-material", "header-material", "url-material"] {
+        assert!(!shown.contains(secret), "{secret} is in {shown}");
+    }
+    assert!(shown.contains("x-key"), "{shown}");
+}
+
+#[test]
+fn the_documented_settings_are_the_ones_that_exist() {
+    let mut table =
+        String::from("| key | variables | default | what it does |\n|---|---|---|---|\n");
+    for setting in reference() {
+        let variables: Vec<String> = std::iter::once(setting.own_variable())
+            .chain(setting.variables.iter().map(|name| (*name).to_owned()))
+            .map(|name| format!("`{name}`"))
+            .collect();
+        let (key, default, meaning) = (setting.key, setting.default, setting.meaning);
+        table += &format!("| `{key}` | {} | {default} | {meaning} |\n", variables.join(", "));
+    }
+    let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/src/configuration.md");
+    let text = std::fs::read_to_string(page).unwrap();
+    assert!(text.contains(&table), "docs/src/configuration.md should contain this table:\n{table}");
+}

@@ -1,0 +1,141 @@
+//! The running whole: handles to its parts, and its end.
+
+#[cfg(feature = "server")]
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use crate::config::Settings;
+use crate::error::ShutdownError;
+use crate::wiring::{self, Tasks};
+
+/// obskit, running. It stops when this value goes; [`Obskit::shutdown`] stops it with a flush.
+#[derive(Debug)]
+#[must_use = "obskit stops when this value is dropped"]
+pub struct Obskit {
+    pub(crate) settings: Settings,
+    pub(crate) tasks: Tasks,
+    #[cfg(feature = "metrics")]
+    pub(crate) series: wiring::series::SeriesPart,
+    #[cfg(feature = "errors")]
+    pub(crate) errors: Option<obs_errors::ErrorTracker>,
+    #[cfg(feature = "tracing")]
+    pub(crate) logs: obs_tracing::TracingHandle,
+    #[cfg(feature = "health")]
+    pub(crate) health: obs_health::HealthRegistry,
+    #[cfg(feature = "profiling")]
+    pub(crate) profiler: Option<obs_profiling::CpuProfiler>,
+    #[cfg(feature = "alerts")]
+    pub(crate) alerts: Option<wiring::alerts::AlertPart>,
+    #[cfg(feature = "server")]
+    pub(crate) admin_address: Option<SocketAddr>,
+}
+
+impl Obskit {
+    /// The settings as file, environment and code made them.
+    #[must_use]
+    pub fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    /// The registry, for typed catalogs and for reading. When metrics are switched off it is connected to nothing:
+    /// what is recorded is not shown.
+    #[cfg(feature = "metrics")]
+    #[must_use]
+    pub fn registry(&self) -> &obs_metrics::Registry {
+        &self.series.registry
+    }
+
+    /// The recent past of every series.
+    #[cfg(feature = "metrics")]
+    #[must_use]
+    pub fn store(&self) -> &std::sync::Arc<obs_query::SeriesStore> {
+        &self.series.store
+    }
+
+    /// The business catalog. With `metrics.business` off it records into a registry that nobody sees.
+    #[cfg(feature = "metrics")]
+    #[must_use]
+    pub fn business_metrics(&self) -> obs_metrics::catalog::BusinessMetrics {
+        let shown = self.settings.metrics.business;
+        let hidden = obs_metrics::Registry::default();
+        obs_metrics::catalog::BusinessMetrics::new(if shown { self.registry() } else { &hidden })
+    }
+
+    /// The error tracker, unless it is switched off.
+    #[cfg(feature = "errors")]
+    #[must_use]
+    pub fn errors(&self) -> Option<&obs_errors::ErrorTracker> {
+        self.errors.as_ref()
+    }
+
+    /// The logs' handle: it changes the level at run time.
+    #[cfg(feature = "tracing")]
+    #[must_use]
+    pub fn logs(&self) -> &obs_tracing::TracingHandle {
+        &self.logs
+    }
+
+    /// The health checks, to which more can be added.
+    #[cfg(feature = "health")]
+    #[must_use]
+    pub fn health(&self) -> &obs_health::HealthRegistry {
+        &self.health
+    }
+
+    /// The profiler, unless it is switched off.
+    #[cfg(feature = "profiling")]
+    #[must_use]
+    pub fn profiler(&self) -> Option<&obs_profiling::CpuProfiler> {
+        self.profiler.as_ref()
+    }
+
+    /// The alert engine, unless it is switched off: rules come and go at run time.
+    #[cfg(feature = "alerts")]
+    #[must_use]
+    pub fn alerts(&self) -> Option<&std::sync::Arc<obs_alerts::AlertEngine>> {
+        self.alerts.as_ref().map(|part| &part.engine)
+    }
+
+    /// Where the admin listener is, unless it is switched off.
+    #[cfg(feature = "server")]
+    #[must_use]
+    pub fn admin_address(&self) -> Option<SocketAddr> {
+        self.admin_address
+    }
+
+    /// Says that the service has started: `/api/health/startup` is then 200.
+    #[cfg(feature = "health")]
+    pub fn set_started(&self) {
+        self.health.set_started();
+    }
+
+    /// Stops everything and flushes every sink, within `shutdown.deadline`.
+    ///
+    /// # Errors
+    ///
+    /// Something was not delivered in time; the error says what.
+    pub async fn shutdown(mut self) -> Result<(), ShutdownError> {
+        tracing::info!(target: "obskit", "obskit is shutting down");
+        let end = Instant::now() + self.settings.shutdown_deadline;
+        let remaining = || end.saturating_duration_since(Instant::now());
+        let mut undelivered: Vec<String> = Vec::new();
+        #[cfg(feature = "alerts")]
+        if let Some(alerts) = &self.alerts {
+            undelivered.extend(alerts.stop(share(remaining())).await);
+        }
+        if !self.tasks.stop(share(remaining())).await {
+            tracing::warn!(target: "obskit", "the admin listener did not end in time");
+        }
+        // The logs go last, because the others still log.
+        #[cfg(feature = "tracing")]
+        if let Err(error) = self.logs.shutdown(remaining()).await {
+            undelivered.push(error.to_string());
+        }
+        ShutdownError::from_parts(undelivered)
+    }
+}
+
+/// Two thirds of the time left, so that one part cannot use up all of it.
+fn share(remaining: Duration) -> Duration {
+    remaining * 2 / 3
+}

@@ -1,0 +1,53 @@
+//! The recorder, the process figures and the series store.
+
+use std::sync::Arc;
+
+use obs_metrics::process::ProcessMetrics;
+use obs_metrics::{Registry, RegistryConfig, catalog};
+use obs_model::{Clock, Gather};
+use obs_query::{SeriesStore, StoreConfig};
+
+use super::Tasks;
+use crate::config::Settings;
+use crate::error::StartError;
+
+/// What is recorded, and its recent past.
+#[derive(Debug)]
+pub(crate) struct SeriesPart {
+    pub(crate) registry: Registry,
+    pub(crate) store: Arc<SeriesStore>,
+}
+
+/// Installs the recorder and fills the store from it. When metrics are off, both exist and stay empty.
+pub(crate) fn start(
+    settings: &Settings,
+    clock: &Arc<dyn Clock>,
+    tasks: &mut Tasks,
+) -> Result<SeriesPart, StartError> {
+    let registry = Registry::new(RegistryConfig {
+        max_series: settings.metrics.max_series,
+        ..RegistryConfig::default()
+    });
+    let store_config = StoreConfig {
+        sample_interval: settings.metrics.sample_interval,
+        retention: settings.metrics.retention,
+        max_series: settings.metrics.max_series,
+        ..StoreConfig::default()
+    };
+    if !settings.metrics.enabled {
+        return Ok(SeriesPart { registry, store: Arc::new(SeriesStore::new(store_config)) });
+    }
+    registry.install().map_err(|_| {
+        StartError::already_set("a metrics recorder is installed in this process already")
+    })?;
+    catalog::describe_api(&registry);
+    catalog::describe_logs(&registry);
+    obs_query::describe_metrics();
+    // OK after the installation only: the store binds its own counters to the recorder that it finds.
+    let store = Arc::new(SeriesStore::new(store_config));
+    let process = ProcessMetrics::new(&registry);
+    tasks.spawn(async move { process.run().await });
+    let source: Arc<dyn Gather> = Arc::new(registry.clone());
+    tasks.spawn(obs_query::sample_on_grid(Arc::clone(&store), source, Arc::clone(clock)));
+    Ok(SeriesPart { registry, store })
+}

@@ -1,0 +1,28 @@
+//! Starts the analyst service and real peers for a test, and stops each by its own process id.
+//!
+//! Everything listens on a free loopback port. A process ends with the value that stands for it, also when the test
+//! fails.
+
+mod http;
+mod process;
+mod service;
+mod webhook;
+
+pub use http::{Answer, get, post, request};
+pub use process::{Process, binary, free_port, run, run_with_input};
+pub use service::{Options, Service};
+pub use webhook::Webhook;
+
+use std::time::{Duration, Instant};
+
+/// Asks again and again until there is an answer, and panics with `what` after `deadline`.
+pub fn eventually<T>(what: &str, deadline: Duration, mut ask: impl FnMut() -> Option<T>) -> T {
+    let started = Instant::now();
+    loop {
+        if let Some(answer) = ask() {
+            return answer;
+        }
+        assert!(started.elapsed() < deadline, "{what} did not happen within {deadline:?}");
+        std::thread::sleep(Duration::from_millis(100));
+    }
+}
