@@ -5,7 +5,7 @@ use std::process::Command;
 use crate::process::{Outcome, answers, cargo, output, run};
 
 /// Programs that the build and the tests call, with the Debian package that brings each.
-const BUILD: [(&str, &str); 2] = [("cc", "gcc"), ("git", "git")];
+const BUILD: [(&str, &str); 3] = [("cc", "build-essential"), ("git", "git"), ("kill", "procps")];
 
 /// The real peers that interoperability tests use.
 const PEERS: [(&str, &str); 5] = [

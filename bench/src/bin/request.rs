@@ -80,18 +80,14 @@ async fn measure(rounds: usize, requests: usize) -> Result<(), Box<dyn Error>> {
             let child = Child::start(*stack, &collector.url()).await?;
             for (work, path) in PATHS {
                 client::drive(child.address(), path, requests / 4).await?;
-                let before = child.cpu_nanoseconds()?;
+                let (before, sent) = (child.cpu_nanoseconds()?, collector.bytes());
                 client::drive(child.address(), path, requests).await?;
                 let spent = (child.cpu_nanoseconds()? - before) as f64 / requests as f64 / 1_000.0;
-                cases.push(Case { round, stack: *stack, work, microseconds: spent });
+                let exported = (collector.bytes() - sent) as f64 / requests as f64;
+                cases.push(Case { round, stack: *stack, work, microseconds: spent, exported });
             }
             child.stop().await?;
         }
     }
-    println!(
-        "spans that reached the collector: {} bytes in {} exports",
-        collector.bytes(),
-        collector.exports()
-    );
     report::print_and_write(&cases)
 }

@@ -122,22 +122,20 @@ fn is_complete(answer: &[u8]) -> bool {
 pub(crate) struct Collector {
     address: SocketAddr,
     bytes: Arc<AtomicU64>,
-    exports: Arc<AtomicU64>,
 }
 
 impl Collector {
     pub(crate) async fn start() -> Result<Self, Box<dyn Error>> {
-        let (bytes, exports) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicU64::new(0)));
-        let counted = (bytes.clone(), exports.clone());
+        let bytes = Arc::new(AtomicU64::new(0));
+        let counted = bytes.clone();
         let router = axum::Router::new().fallback(move |body: axum::body::Bytes| {
-            counted.0.fetch_add(body.len() as u64, Ordering::Relaxed);
-            counted.1.fetch_add(1, Ordering::Relaxed);
+            counted.fetch_add(body.len() as u64, Ordering::Relaxed);
             async {}
         });
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
         let address = listener.local_addr()?;
         tokio::spawn(async move { axum::serve(listener, router).await });
-        Ok(Self { address, bytes, exports })
+        Ok(Self { address, bytes })
     }
 
     pub(crate) fn url(&self) -> String {
@@ -146,9 +144,5 @@ impl Collector {
 
     pub(crate) fn bytes(&self) -> u64 {
         self.bytes.load(Ordering::Relaxed)
-    }
-
-    pub(crate) fn exports(&self) -> u64 {
-        self.exports.load(Ordering::Relaxed)
     }
 }

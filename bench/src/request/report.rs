@@ -17,14 +17,16 @@ pub(crate) struct Case {
     pub(crate) work: &'static str,
     /// CPU of the server per request.
     pub(crate) microseconds: f64,
+    /// Bytes of spans that reached the collector, per request: a stack that drops spans under load costs less.
+    pub(crate) exported: f64,
 }
 
 /// Prints the medians and writes `target/bench/request.json`.
 pub(crate) fn print_and_write(cases: &[Case]) -> Result<(), Box<dyn Error>> {
     let mut rows = Vec::new();
     println!(
-        "{:<8} {:<12} {:>12} {:>12} {:>10}",
-        "handler", "stack", "µs/request", "extra µs", "overhead"
+        "{:<8} {:<12} {:>12} {:>12} {:>10} {:>18}",
+        "handler", "stack", "µs/request", "extra µs", "overhead", "exported B/request"
     );
     for (work, _) in PATHS {
         let bare = median(of(cases, Stack::Bare, work));
@@ -33,8 +35,9 @@ pub(crate) fn print_and_write(cases: &[Case]) -> Result<(), Box<dyn Error>> {
             let total = median(of(cases, *stack, work));
             let more = median(extra(cases, *stack, work));
             let overhead = more / bare * 100.0;
+            let sent = median(exported(cases, *stack, work));
             println!(
-                "{work:<8} {:<12} {total:>12.2} {more:>12.2} {overhead:>9.1}%",
+                "{work:<8} {:<12} {total:>12.2} {more:>12.2} {overhead:>9.1}% {sent:>18.0}",
                 format!("{stack:?}").to_lowercase()
             );
             if matches!(stack, Stack::Obskit | Stack::ObskitOtlp) {
@@ -63,6 +66,10 @@ pub(crate) fn print_and_write(cases: &[Case]) -> Result<(), Box<dyn Error>> {
 
 fn of(cases: &[Case], stack: Stack, work: &str) -> Vec<f64> {
     cases.iter().filter(|c| c.stack == stack && c.work == work).map(|c| c.microseconds).collect()
+}
+
+fn exported(cases: &[Case], stack: Stack, work: &str) -> Vec<f64> {
+    cases.iter().filter(|c| c.stack == stack && c.work == work).map(|c| c.exported).collect()
 }
 
 /// What a stack costs beyond the bare service of the same round.

@@ -47,6 +47,8 @@ async fn observed(
 }
 
 fn usual(router: Router, collector: &str) -> Result<Router, Box<dyn Error>> {
+    // The exporter's client asks for a provider of the process, even where it does not use TLS.
+    let _ = rustls::crypto::ring::default_provider().install_default();
     let exporter = SpanExporter::builder()
         .with_http()
         .with_endpoint(format!("{collector}/v1/traces"))
