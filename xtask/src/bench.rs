@@ -9,12 +9,15 @@ use crate::process::{Outcome, cargo};
 pub(crate) enum Name {
     /// The CPU that a request costs with everything on, beside the bare service and the usual stack.
     Request,
+    /// Recording and rendering metrics, beside the libraries that people use for it.
+    Metrics,
 }
 
 /// Builds and runs one benchmark.
 pub(crate) fn run(name: Name, arguments: &[String]) -> Outcome {
     let binary = match name {
         Name::Request => "request",
+        Name::Metrics => "metrics",
     };
     let command = ["run", "--release", "--quiet", "--package", "bench", "--bin", binary, "--"];
     cargo(command.into_iter().chain(arguments.iter().map(String::as_str)))

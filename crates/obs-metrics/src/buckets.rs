@@ -7,6 +7,7 @@ use metrics::Unit;
 
 use crate::error::{BucketProblem, BucketProblems, Error, Kind};
 use crate::names;
+use crate::native::NativeHistogram;
 
 /// Upper bounds for durations in seconds: 5 ms to one minute.
 pub const SECONDS_BUCKETS: &[f64] =
@@ -81,6 +82,8 @@ impl BucketPattern {
 pub(crate) struct BucketRules {
     exact: HashMap<String, Arc<[f64]>>,
     patterns: Vec<(BucketPattern, Arc<[f64]>)>,
+    native: HashMap<String, NativeHistogram>,
+    native_patterns: Vec<(BucketPattern, NativeHistogram)>,
 }
 
 impl BucketRules {
@@ -113,6 +116,40 @@ impl BucketRules {
             return Err(Kind::TooManyRules { target, limit: MAX_PATTERNS }.into());
         }
         Ok(())
+    }
+
+    /// Gives one metric native buckets. `name` is a valid name.
+    pub(crate) fn set_native(&mut self, name: &str, native: NativeHistogram) -> Result<(), Error> {
+        if self.native.len() >= MAX_RULES && !self.native.contains_key(name) {
+            return Err(Kind::TooManyRules { target: format!("{name:?}"), limit: MAX_RULES }.into());
+        }
+        self.native.insert(name.to_owned(), native);
+        Ok(())
+    }
+
+    /// Adds a pattern for native buckets, or replaces one that is there.
+    pub(crate) fn set_native_pattern(
+        &mut self,
+        pattern: BucketPattern,
+        native: NativeHistogram,
+    ) -> Result<(), Error> {
+        let pattern = pattern.into_valid();
+        let known = self.native_patterns.iter_mut().find(|(known, _)| *known == pattern);
+        if let Some((_, known)) = known {
+            *known = native;
+        } else if self.native_patterns.len() < MAX_PATTERNS {
+            self.native_patterns.push((pattern, native));
+        } else {
+            let target = format!("names that match {pattern:?}");
+            return Err(Kind::TooManyRules { target, limit: MAX_PATTERNS }.into());
+        }
+        Ok(())
+    }
+
+    /// The native buckets for a metric: by exact name, else by the first pattern that matches.
+    pub(crate) fn native_for(&self, name: &str) -> Option<NativeHistogram> {
+        let by_pattern = || self.native_patterns.iter().find(|(pattern, _)| pattern.matches(name));
+        self.native.get(name).or_else(|| by_pattern().map(|(_, native)| native)).copied()
     }
 
     /// The buckets for a metric: exact name, else the first pattern that matches, else by unit.

@@ -15,6 +15,8 @@ pub(crate) enum Kind {
     AlreadyInstalled,
     #[error("set the buckets of {target}: {problems}")]
     InvalidBuckets { target: String, problems: BucketProblems },
+    #[error("set the native buckets of {target}: {problems}")]
+    InvalidNative { target: String, problems: String },
     #[error(
         "set the buckets of {name:?}: it already has series with other buckets; \
          set them before its first use"
@@ -34,7 +36,7 @@ impl Error {
     /// Whether the bucket bounds were not acceptable.
     #[must_use]
     pub fn is_invalid_buckets(&self) -> bool {
-        matches!(self.0, Kind::InvalidBuckets { .. })
+        matches!(self.0, Kind::InvalidBuckets { .. } | Kind::InvalidNative { .. })
     }
 
     /// Whether there are too many bucket rules already.

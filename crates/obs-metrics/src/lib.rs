@@ -6,9 +6,13 @@
 //! - Histograms count observations into fixed buckets and keep no samples. Which buckets a metric gets is decided
 //!   by its exact name ([`Registry::set_buckets`]), else by the first [`BucketPattern`] that matches
 //!   ([`Registry::set_buckets_for`]), else by its unit: [`SECONDS_BUCKETS`], [`MILLISECONDS_BUCKETS`],
-//!   [`BYTES_BUCKETS`], else [`GENERAL_BUCKETS`].
+//!   [`BYTES_BUCKETS`], else [`GENERAL_BUCKETS`]. [`Registry::set_native_buckets`] adds exponential ones, and
+//!   [`RegistryConfig::exemplars`] keeps observations that lead to their traces.
+//! - [`expose`] writes the text format 0.0.4, OpenMetrics 1.0 and Prometheus's protobuf format, as a scrape asks
+//!   for, and reads both text formats back.
 //! - [`catalog`] has typed handles for workflows, tools, databases, language models, business and resources, and
 //!   wrappers that count work however it ends: well, with an error, cancelled or in a panic.
+//! - [`typed`] has handles for the hot path: `static` metrics and families with typed labels.
 //! - [`process`] reads what the process uses: memory, CPU time, files, threads.
 //!
 //! ```
@@ -46,29 +50,44 @@
 //! - Names, series and label sets have caps: see [`RegistryConfig`]. What is over the cap of series is recorded in
 //!   one series per metric with the label `otel_metric_overflow="true"`: increments and
 //!   observations add up there, so totals over all labels stay right; of values that are set, one stands.
-//! - A series stays for as long as the registry lives, as in Prometheus's own client libraries.
+//! - A series stays for as long as the registry lives, as in Prometheus's own client libraries, unless
+//!   [`RegistryConfig::idle_timeout`] says how long an idle one may stay. [`LabelRules`] leave labels out, and show
+//!   pseudonyms in place of values.
+//! - Counters and histograms are counted by each thread for itself and added up when they are read, so threads never
+//!   wait for each other. That takes 512 bytes per thread for each 64 counters it uses (a histogram takes the room of
+//!   as many counters as it has bounds, and two), and at most 64 MiB in all; beyond that threads share cells, which is
+//!   as exact but slower. When a thread ends, what it counted stays.
+//! - A macro called with a key that the thread knows neither locks nor allocates. Each thread knows up to 512 keys,
+//!   all threads together up to 262,144; other keys are looked up in a shared table.
+//! - A signal handler must not record: it may interrupt its thread between the reading and the writing of a cell.
 //! - A histogram refuses NaN, which would make its sum NaN for ever; infinities count in the outermost buckets
 //!   and go into the sum. A gauge holds whatever it is given.
 //! - Of counters that several threads set with `absolute`, the largest value stands.
 //! - While other threads record, the `_sum` of a histogram may be a few observations ahead of or behind its counts;
 //!   `_count` always agrees with the buckets.
-//! - The text has no timestamps and no exemplars: format 0.0.4 has no place for the latter.
+//! - No format has timestamps, which are the scraper's business; the text format 0.0.4 has no place for exemplars.
 
 mod buckets;
 pub mod catalog;
 mod cells;
 mod error;
+pub mod expose;
 mod names;
+mod native;
 mod number;
 pub mod process;
 mod registry;
-mod text;
+mod rules;
+mod sync;
 mod track;
+pub mod typed;
 
 pub use buckets::{
     BYTES_BUCKETS, BucketPattern, GENERAL_BUCKETS, MILLISECONDS_BUCKETS, SECONDS_BUCKETS,
 };
 pub use error::Error;
-pub use registry::{FloatCounter, Registry, RegistryConfig};
-pub use text::TEXT_CONTENT_TYPE;
+pub use expose::TEXT_CONTENT_TYPE;
+pub use native::NativeHistogram;
+pub use registry::{Exemplars, FloatCounter, Registry, RegistryConfig};
+pub use rules::LabelRules;
 pub use track::{ActiveGuard, Outcome};

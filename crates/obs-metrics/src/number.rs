@@ -1,7 +1,5 @@
 //! Writing numbers as Prometheus writes them.
 
-use std::io::Write;
-
 /// Appends a float as Go's `strconv.FormatFloat(value, 'g', -1, 64)`, which is what Prometheus and its client
 /// libraries write: the shortest digits that read back as the same number, an exponent from 1e+06 up and
 /// below 1e-04, and `NaN`, `+Inf`, `-Inf`.
@@ -23,40 +21,86 @@ pub(crate) fn push_f64(out: &mut Vec<u8>, value: f64) {
     }
 }
 
+/// Lays out the shortest digits that read back as `value`.
 fn push_shortest(out: &mut Vec<u8>, value: f64) {
-    let start = out.len();
-    // OK because writing to a vector cannot fail.
-    let _ = write!(out, "{value:e}");
-    let Some(at) = out[start..].iter().rposition(|byte| *byte == b'e').map(|at| start + at) else {
-        return;
+    let mut shortest = ryu::Buffer::new();
+    let text = shortest.format_finite(value).as_bytes();
+    let text = match text {
+        [b'-', rest @ ..] => {
+            out.push(b'-');
+            rest
+        }
+        rest => rest,
     };
-    let exponent: i32 =
-        std::str::from_utf8(&out[at + 1..]).ok().and_then(|text| text.parse().ok()).unwrap_or(0);
-    if (-4..6).contains(&exponent) {
-        out.truncate(start);
-        // OK because `Display` of a float is also the shortest that reads back, without an exponent.
-        let _ = write!(out, "{value}");
+    // The digits without point, leading and trailing zeros, and the power of ten of the first of them.
+    let mut digits = [0_u8; 24];
+    let mut count = 0;
+    let mut point = None;
+    let mut exponent = 0_i32;
+    for (at, byte) in text.iter().enumerate() {
+        match byte {
+            b'.' => point = Some(count),
+            b'e' => {
+                exponent = parse_exponent(&text[at + 1..]);
+                break;
+            }
+            digit => {
+                digits[count] = *digit;
+                count += 1;
+            }
+        }
+    }
+    // OK because there are at most 17 significant digits and a few zeros around them.
+    let mut first = point.unwrap_or(count) as i32 - 1 + exponent;
+    let leading = digits[..count].iter().take_while(|digit| **digit == b'0').count();
+    if leading == count {
+        out.push(b'0');
+        return;
+    }
+    first -= leading as i32;
+    let trailing = digits[..count].iter().rev().take_while(|digit| **digit == b'0').count();
+    push_digits(out, &digits[leading..count - trailing], first);
+}
+
+/// Writes `digits` of which the first counts `10^first`.
+fn push_digits(out: &mut Vec<u8>, digits: &[u8], first: i32) {
+    if !(-4..6).contains(&first) {
+        out.push(digits[0]);
+        if digits.len() > 1 {
+            out.push(b'.');
+            out.extend_from_slice(&digits[1..]);
+        }
+        out.extend_from_slice(if first < 0 { b"e-" } else { b"e+" });
+        if first.abs() < 10 {
+            out.push(b'0');
+        }
+        push_u64(out, u64::from(first.unsigned_abs()));
+    } else if first < 0 {
+        out.extend_from_slice(b"0.");
+        out.extend(std::iter::repeat_n(b'0', first.unsigned_abs() as usize - 1));
+        out.extend_from_slice(digits);
     } else {
-        out.truncate(at);
-        let sign = if exponent < 0 { '-' } else { '+' };
-        let _ = write!(out, "e{sign}{:02}", exponent.abs());
+        // OK because `first` is between 0 and 5 here.
+        let whole = first as usize + 1;
+        if digits.len() > whole {
+            out.extend_from_slice(&digits[..whole]);
+            out.push(b'.');
+            out.extend_from_slice(&digits[whole..]);
+        } else {
+            out.extend_from_slice(digits);
+            out.extend(std::iter::repeat_n(b'0', whole - digits.len()));
+        }
     }
 }
 
+fn parse_exponent(text: &[u8]) -> i32 {
+    std::str::from_utf8(text).ok().and_then(|text| text.parse().ok()).unwrap_or(0)
+}
+
 /// Appends a whole number in plain digits.
-pub(crate) fn push_u64(out: &mut Vec<u8>, mut value: u64) {
-    let mut digits = [0_u8; 20];
-    let mut at = digits.len();
-    loop {
-        at -= 1;
-        // OK because a remainder by ten is one digit.
-        digits[at] = b'0' + (value % 10) as u8;
-        value /= 10;
-        if value == 0 {
-            break;
-        }
-    }
-    out.extend_from_slice(&digits[at..]);
+#[inline]
+pub(crate) fn push_u64(out: &mut Vec<u8>, value: u64) {
+    out.extend_from_slice(itoa::Buffer::new().format(value).as_bytes());
 }
 
 fn push_i64(out: &mut Vec<u8>, value: i64) {

@@ -1,5 +1,6 @@
 //! What the admin listener is told: where it listens, who may read it, and how much it takes.
 
+use obs_metrics::expose::Created;
 use std::fmt;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
@@ -82,6 +83,9 @@ pub struct ServerConfig {
     pub token: Option<Secret>,
     /// Whether `/metrics` is served; true by default.
     pub metrics_enabled: bool,
+    /// Whether an OpenMetrics exposition says when each counter and histogram began; hidden by default, because
+    /// Prometheus before version 3 stores each such line as a series of its own.
+    pub created: Created,
     /// How long requests that are under way may take to finish after shutdown is asked for; 5 s by default.
     pub shutdown_grace: Duration,
     /// How long a client may take to send a request's head, and how long a connection may idle; 15 s by
@@ -103,6 +107,7 @@ impl Default for ServerConfig {
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, DEFAULT_PORT)),
             token: None,
             metrics_enabled: true,
+            created: Created::Hidden,
             shutdown_grace: Duration::from_secs(5),
             header_timeout: Duration::from_secs(15),
             request_timeout: Duration::from_secs(15),

@@ -22,6 +22,7 @@ use crate::{AdminState, ServerConfig, api, console};
 pub(crate) struct App {
     pub(crate) state: AdminState,
     pub(crate) guard: Guard,
+    pub(crate) created: obs_metrics::expose::Created,
     #[cfg(feature = "profiling")]
     pub(crate) profiles: api::pprof::UnderWay,
     request_timeout: Duration,
@@ -32,6 +33,7 @@ impl App {
     fn new(config: &ServerConfig, state: AdminState) -> Self {
         Self {
             guard: Guard::new(config, Arc::clone(state.clock())),
+            created: config.created,
             state,
             #[cfg(feature = "profiling")]
             profiles: api::pprof::UnderWay::default(),

@@ -22,7 +22,7 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Checks files: exit status 0 when they are in order, 1 when not.
+    /// Checks files: exit status 0 when they are in order, 1 when not, 2 when one cannot be read.
     #[command(subcommand)]
     Check(check::Command),
     /// Takes a CPU profile from a running service and writes it for `go tool pprof`.
@@ -32,13 +32,31 @@ enum Command {
 fn main() -> ExitCode {
     let outcome = match Arguments::parse().command {
         Command::Check(command) => check::run(command),
-        Command::Profile(arguments) => profile::run(&arguments),
+        Command::Profile(arguments) => profile::run(&arguments).map_err(Failure::found),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
-        Err(reason) => {
-            eprintln!("{reason}");
-            ExitCode::FAILURE
+        Err(failure) => {
+            eprintln!("{}", failure.reason);
+            ExitCode::from(failure.status)
         }
+    }
+}
+
+/// What to print when a command ends otherwise than well, and its exit status.
+struct Failure {
+    reason: String,
+    status: u8,
+}
+
+impl Failure {
+    /// The command did its work, and this is what it found.
+    fn found(reason: String) -> Self {
+        Self { reason, status: 1 }
+    }
+
+    /// The command could not do its work: the status of wrong arguments.
+    fn unable(reason: String) -> Self {
+        Self { reason, status: 2 }
     }
 }

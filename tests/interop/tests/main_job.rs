@@ -219,6 +219,15 @@ fn a_locked_database_is_named_by_health_while_liveness_stays() {
 
 #[test]
 fn a_real_prometheus_scrapes_the_service_and_its_rate_answers() {
+    check_scrape(&[]);
+}
+
+#[test]
+fn a_real_prometheus_that_asks_for_protobuf_gets_the_same_answer() {
+    check_scrape(&["--enable-feature=native-histograms"]);
+}
+
+fn check_scrape(flags: &[&str]) {
     let service = Service::start(Options::default());
     let folder = tempfile::tempdir().unwrap();
     let config = format!(
@@ -232,6 +241,7 @@ fn a_real_prometheus_scrapes_the_service_and_its_rate_answers() {
             .arg(format!("--config.file={}", folder.path().join("prometheus.yml").display()))
             .arg(format!("--storage.tsdb.path={}", folder.path().join("data").display()))
             .arg(format!("--web.listen-address={address}"))
+            .args(flags)
             .stdout(std::process::Stdio::null())
             .stderr(std::process::Stdio::null()),
     );
@@ -335,4 +345,36 @@ fn a_bad_start_says_everything_that_is_wrong() {
     assert!(!ok && said.contains(&port) && said.contains("METRICS_PORT"), "{said}");
     let (ok, said) = start(&[("OBSKIT_CONFIG", "does-not-exist.toml"), ("LOG_FORMAT", "xml")]);
     assert!(!ok && said.contains("does-not-exist.toml") && said.contains("LOG_FORMAT"), "{said}");
+}
+
+#[test]
+fn a_scraper_gets_the_format_that_it_asks_for_and_each_is_valid() {
+    let service = Service::start(Options::default());
+    assert_eq!(service.analyse(&[], r#"{"sql": "SELECT 1"}"#).status, 200);
+    let scrape = |accept: &str| {
+        interop::request(service.admin(), "GET", "/metrics", &[("Accept", accept)], b"").unwrap()
+    };
+    let check = |arguments: &[&str], document: &[u8]| {
+        run_with_input(
+            Command::new(binary("obskit")).args(["check", "metrics"]).args(arguments),
+            document,
+        )
+    };
+    let text = scrape("text/plain");
+    assert!(text.header("content-type").unwrap().starts_with("text/plain; version=0.0.4"));
+    let (ok, said) = check(&[], &text.body);
+    assert!(ok, "{said}");
+
+    let open = scrape("application/openmetrics-text; version=1.0.0");
+    assert!(open.header("content-type").unwrap().starts_with("application/openmetrics-text"));
+    let (ok, said) = check(&["--openmetrics"], &open.body);
+    assert!(ok, "{said}");
+    let (ok, said) = check(&["--openmetrics"], open.text().replace("# EOF\n", "").as_bytes());
+    assert!(!ok, "an exposition that is cut off is not valid: {said}");
+
+    let protobuf = scrape(
+        "application/vnd.google.protobuf; proto=io.prometheus.client.MetricFamily; encoding=delimited",
+    );
+    assert!(protobuf.header("content-type").unwrap().contains("protobuf"));
+    assert!(protobuf.text().contains("analyst_workflow_executions_total"));
 }

@@ -2,11 +2,15 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
-use metrics::{Counter, Gauge, Histogram};
-use obs_model::MetricKind;
+use metrics::{Counter, CounterFn, Gauge, GaugeFn, Histogram, HistogramFn};
+use obs_model::{Clock, MetricKind};
 
-use crate::cells::{CounterCell, FloatCounterCell, Folding, GaugeCell, HistogramCell, Refused};
+use crate::cells::{
+    CounterCell, FloatCounterCell, Folding, GaugeCell, HistogramCell, Refused, Search,
+};
+use crate::native::NativeHistogram;
 
 /// The cell of one series.
 pub(crate) enum Cell {
@@ -16,16 +20,77 @@ pub(crate) enum Cell {
     Histogram(Arc<HistogramCell>),
 }
 
-/// A handle as the lookup keeps it.
+/// A handle as a thread keeps it.
 pub(crate) enum Handle {
     Counter(Counter),
     Gauge(Gauge),
     Histogram(Histogram),
 }
 
-/// Which cell a series of `kind` needs.
+/// A handle that is made for one thread's cache, so that its reference count is that thread's own.
+pub(crate) struct Owned<C> {
+    cell: Arc<C>,
+    cached: AtomicBool,
+}
+
+/// What the cache and the registry ask of such a handle.
+pub(crate) trait Lent: Send + Sync {
+    /// Says that the handle is no longer in a cache.
+    fn leave_cache(&self);
+
+    fn is_cached(&self) -> bool;
+}
+
+impl<C: Send + Sync> Lent for Owned<C> {
+    fn leave_cache(&self) {
+        self.cached.store(false, Ordering::Release);
+    }
+
+    fn is_cached(&self) -> bool {
+        self.cached.load(Ordering::Acquire)
+    }
+}
+
+impl CounterFn for Owned<CounterCell> {
+    fn increment(&self, value: u64) {
+        self.cell.add(value);
+    }
+
+    fn absolute(&self, value: u64) {
+        self.cell.raise_to(value);
+    }
+}
+
+impl GaugeFn for Owned<GaugeCell> {
+    fn increment(&self, value: f64) {
+        self.cell.increment(value);
+    }
+
+    fn decrement(&self, value: f64) {
+        self.cell.decrement(value);
+    }
+
+    fn set(&self, value: f64) {
+        self.cell.set(value);
+    }
+}
+
+impl HistogramFn for Owned<HistogramCell> {
+    fn record(&self, value: f64) {
+        self.cell.record(value);
+    }
+
+    fn record_many(&self, value: f64, count: usize) {
+        self.cell.record_many(value, count);
+    }
+}
+
+/// What a new cell is made of.
 pub(crate) struct CellMaker<'a> {
-    pub(crate) bounds: &'a Arc<[f64]>,
+    pub(crate) native: Option<NativeHistogram>,
+    /// Where exemplars take their time from, if there are to be any.
+    pub(crate) exemplars: Option<&'a Arc<dyn Clock>>,
+    pub(crate) search: &'a Arc<Search>,
     pub(crate) invalid: &'a Arc<CounterCell>,
 }
 
@@ -36,8 +101,14 @@ pub(crate) trait Handled: Sized + Clone {
     /// A new cell for a series that this handle records into.
     fn cell(maker: &CellMaker<'_>) -> Cell;
 
+    /// Whether a handle can be on `cell`: whether it is of the right sort.
+    fn fits(cell: &Cell) -> bool;
+
     /// A handle on `cell`, or nothing when the cell is of another sort.
     fn on(cell: &Cell) -> Option<Self>;
+
+    /// As [`Handled::on`], for the cache of the calling thread.
+    fn owned(cell: &Cell) -> Option<(Self, Arc<dyn Lent>)>;
 
     /// As [`Handled::on`], and each recording is counted in `folded`.
     fn folding(cell: &Cell, folded: &Arc<CounterCell>) -> Option<Self>;
@@ -45,10 +116,10 @@ pub(crate) trait Handled: Sized + Clone {
     /// A handle that does nothing but count.
     fn refused(by: &Arc<Refused>) -> Self;
 
-    /// The handle as the lookup keeps it, if the lookup keeps this kind.
+    /// The handle as a thread keeps it, if threads keep this kind.
     fn into_handle(self) -> Option<Handle>;
 
-    /// The handle out of the lookup, or nothing when it is of another kind.
+    /// The handle as it was kept, or nothing when it is of another kind.
     fn from_handle(handle: &Handle) -> Option<&Self>;
 }
 
@@ -62,9 +133,24 @@ macro_rules! handled {
                 Cell::$kind(Arc::new($new))
             }
 
+            fn fits(cell: &Cell) -> bool {
+                matches!(cell, Cell::$kind(_))
+            }
+
             fn on(cell: &Cell) -> Option<Self> {
                 match cell {
                     Cell::$kind(cell) => Some(Self::from_arc(Arc::clone(cell))),
+                    _ => None,
+                }
+            }
+
+            fn owned(cell: &Cell) -> Option<(Self, Arc<dyn Lent>)> {
+                match cell {
+                    Cell::$kind(cell) => {
+                        let cell = Arc::clone(cell);
+                        let owned = Arc::new(Owned { cell, cached: AtomicBool::new(true) });
+                        Some((Self::from_arc(Arc::clone(&owned)), owned))
+                    }
                     _ => None,
                 }
             }
@@ -100,9 +186,11 @@ macro_rules! handled {
 handled!(Counter, CounterCell, |_maker| CounterCell::default());
 handled!(Gauge, GaugeCell, |_maker| GaugeCell::default());
 handled!(Histogram, HistogramCell, |maker| HistogramCell::new(
-    Arc::clone(maker.bounds),
+    Arc::clone(maker.search),
     Arc::clone(maker.invalid)
-));
+)
+.with_native(maker.native)
+.with_exemplars(maker.exemplars.cloned()));
 
 /// A counter of fractions, which the `metrics` facade does not have: CPU seconds, kilograms.
 ///
@@ -162,11 +250,19 @@ impl Handled for FloatCounter {
         Cell::FloatCounter(Arc::new(FloatCounterCell::new(Arc::clone(maker.invalid))))
     }
 
+    fn fits(cell: &Cell) -> bool {
+        matches!(cell, Cell::FloatCounter(_))
+    }
+
     fn on(cell: &Cell) -> Option<Self> {
         match cell {
             Cell::FloatCounter(cell) => Some(Self(FloatCounterKind::Own(Arc::clone(cell)))),
             _ => None,
         }
+    }
+
+    fn owned(_: &Cell) -> Option<(Self, Arc<dyn Lent>)> {
+        None
     }
 
     fn folding(cell: &Cell, folded: &Arc<CounterCell>) -> Option<Self> {

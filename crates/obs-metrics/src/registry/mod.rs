@@ -1,7 +1,10 @@
 //! The registry: from a name and labels to a series, within caps.
 
+mod cache;
 mod family;
 mod handle;
+mod histograms;
+mod idle;
 mod lookup;
 mod own;
 mod read;
@@ -10,22 +13,27 @@ mod recorder;
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::time::Duration;
 
 use metrics::{Counter, Gauge, Histogram, Unit};
-use obs_model::{LabelLimits, Labels, MetricKind};
-use parking_lot::RwLock;
+use obs_model::{Clock, LabelLimits, Labels, MetricKind, SystemClock};
+use parking_lot::{Mutex, RwLock};
 
-use self::family::Overflow;
 pub(crate) use self::family::{Family, OVERFLOW_LABEL, Series};
+use self::family::{IsNew, Overflow};
 use self::handle::CellMaker;
 pub use self::handle::FloatCounter;
 pub(crate) use self::handle::{Cell, Handled};
+use self::idle::TakenOut;
 use self::lookup::Lookup;
 use self::own::{OwnMetrics, Refusal};
-use crate::buckets::{self, BucketPattern, BucketRules};
+pub(crate) use self::read::{Reader, Value};
+use crate::buckets::BucketRules;
 use crate::error::{Error, Kind};
-use crate::names;
+use crate::expose::GivenNames;
+use crate::rules::LabelRules;
+use crate::{names, typed};
 
 /// How many bytes a metric's name may have.
 const MAX_NAME_BYTES: usize = 1_024;
@@ -34,7 +42,7 @@ const MAX_NAME_BYTES: usize = 1_024;
 const DESCRIPTIONS_PER_METRIC: usize = 2;
 
 /// The caps of a [`Registry`].
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct RegistryConfig {
     /// Metric names; 2,000 by default. Recordings under further names are dropped and counted.
     pub max_metrics: usize,
@@ -44,6 +52,24 @@ pub struct RegistryConfig {
     pub max_series_per_metric: usize,
     /// How large one label set may be. Recordings with larger ones are dropped and counted.
     pub label_limits: LabelLimits,
+    /// Which labels are taken, and what becomes of their values; none by default.
+    pub label_rules: LabelRules,
+    /// Which exemplars histograms keep; none by default.
+    pub exemplars: Exemplars,
+    /// How long a series may be idle before [`Registry::expire_idle`] takes it out; by default none is.
+    pub idle_timeout: Option<Duration>,
+}
+
+/// Which observations histograms keep as exemplars, for OpenMetrics and protobuf expositions.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Exemplars {
+    /// None.
+    #[default]
+    None,
+    /// One per bucket: the first one after each exposition that was made in a trace, as
+    /// [`Context::trace`](obs_model::Context::trace) of the current context says, with the ids of the trace and of
+    /// the span. An observation outside of traces costs a few nanoseconds more, because it looks for one.
+    PerBucket,
 }
 
 impl Default for RegistryConfig {
@@ -53,6 +79,9 @@ impl Default for RegistryConfig {
             max_series: 50_000,
             max_series_per_metric: 10_000,
             label_limits: LabelLimits::default(),
+            label_rules: LabelRules::new(),
+            exemplars: Exemplars::None,
+            idle_timeout: None,
         }
     }
 }
@@ -66,14 +95,15 @@ impl Default for RegistryConfig {
 /// |---|---|
 /// | `label_limits` | the label set is larger than [`RegistryConfig::label_limits`] allows |
 /// | `name_too_long` | the metric's name has more than 1,024 bytes |
-/// | `kind_conflict` | the name belongs to a metric of another kind; a histogram `x` owns `x_bucket`, `x_sum` and `x_count` too |
+/// | `kind_conflict` | the name belongs to a metric of another kind; a histogram `x` owns `x_bucket`, `x_sum`, `x_count` and `x_created` too |
 /// | `too_many_metrics` | there are [`RegistryConfig::max_metrics`] names already |
 /// | `invalid_value` | a histogram was given NaN, or a [`FloatCounter`] NaN or a negative number |
 ///
 /// Names that Prometheus does not accept are made valid: characters outside `[a-zA-Z0-9_:]` become `_`
 /// (`http.requests` is shown as `http_requests`) and a leading digit gets `_` in front. In label names `:`
 /// becomes `_` too, and names that the exposition needs itself (`__…`, and `le` in a histogram) get
-/// `exported_` in front. Of labels that have the same name, the last one counts.
+/// `exported_` in front. Of labels that have the same name, the last one counts. A scrape that asks for UTF-8 names
+/// sees the names as they were given first: see [`Escaping`](crate::expose::Escaping).
 #[derive(Clone)]
 pub struct Registry(Arc<Inner>);
 
@@ -84,6 +114,11 @@ struct Inner {
     descriptions: RwLock<HashMap<Box<str>, Description>>,
     buckets: RwLock<BucketRules>,
     series: AtomicUsize,
+    /// Which registry this is and which state of it, for the caches of threads: the number of the registry in the
+    /// upper half; the lower half rises whenever series were taken out.
+    stamp: AtomicU64,
+    clock: Arc<dyn Clock>,
+    taken_out: Mutex<Vec<TakenOut>>,
     own: OwnMetrics,
 }
 
@@ -100,11 +135,25 @@ enum Place {
     Nowhere(Refusal),
 }
 
+/// What a name and labels stand for.
+enum Resolved<H> {
+    /// A series of its own.
+    Own(Arc<Series>),
+    /// An overflow series, or nothing but a count of what is lost.
+    Elsewhere(H),
+}
+
 impl Registry {
-    /// An empty registry.
+    /// An empty registry that takes the time from the machine's clock.
     #[must_use]
     pub fn new(config: RegistryConfig) -> Self {
-        let own = OwnMetrics::new();
+        Self::with_clock(config, Arc::new(SystemClock::new()))
+    }
+
+    /// An empty registry. `clock` says when a series was made and how long it has been idle.
+    #[must_use]
+    pub fn with_clock(config: RegistryConfig, clock: Arc<dyn Clock>) -> Self {
+        let own = OwnMetrics::new(clock.now());
         let families =
             own.families().iter().map(|family| (Arc::clone(&family.name), Arc::clone(family)));
         let registry = Self(Arc::new(Inner {
@@ -114,6 +163,9 @@ impl Registry {
             descriptions: RwLock::default(),
             buckets: RwLock::default(),
             series: AtomicUsize::new(0),
+            stamp: AtomicU64::new(next_stamp()),
+            clock,
+            taken_out: Mutex::default(),
             own,
             config,
         }));
@@ -129,7 +181,9 @@ impl Registry {
     ///
     /// When another recorder was installed before: [`Error::is_already_installed`].
     pub fn install(&self) -> Result<(), Error> {
-        metrics::set_global_recorder(self.clone()).map_err(|_| Kind::AlreadyInstalled.into())
+        metrics::set_global_recorder(self.clone()).map_err(|_| Kind::AlreadyInstalled)?;
+        typed::set_installed(self);
+        Ok(())
     }
 
     /// The caps that this registry was made with.
@@ -141,39 +195,6 @@ impl Registry {
     /// Says what a metric measures: its `# HELP`. The last description stands; an empty one is ignored.
     pub fn describe(&self, name: &str, help: &str) {
         self.describe_with(name, help, None, Replace::Yes);
-    }
-
-    /// Sets the upper bounds of a histogram's buckets, in the metric's unit; `+Inf` need not be among them.
-    ///
-    /// # Errors
-    ///
-    /// When the bounds are not finite and rising, are none or are more than 200
-    /// ([`Error::is_invalid_buckets`]), when 10,000 metrics have buckets already
-    /// ([`Error::is_too_many_rules`]), and when the histogram already has series with other buckets
-    /// ([`Error::is_buckets_in_use`]).
-    pub fn set_buckets(&self, name: &str, bounds: &[f64]) -> Result<(), Error> {
-        let bounds = buckets::checked(&format!("{name:?}"), bounds)?;
-        let name = names::metric_name(name);
-        if let Some(family) = self.family(&name)
-            && family.kind == MetricKind::Histogram
-            && family.bounds != bounds
-        {
-            return Err(Kind::BucketsInUse { name: name.into_owned() }.into());
-        }
-        self.0.buckets.write().set_exact(&name, bounds)
-    }
-
-    /// Sets the buckets of every histogram whose name matches `pattern` and that has none by its exact name.
-    ///
-    /// Patterns are tried in the order in which they were set; histograms that exist keep their buckets.
-    ///
-    /// # Errors
-    ///
-    /// When the bounds are not acceptable, as in [`Registry::set_buckets`], and when there are 1,000 patterns
-    /// already ([`Error::is_too_many_rules`]).
-    pub fn set_buckets_for(&self, pattern: BucketPattern, bounds: &[f64]) -> Result<(), Error> {
-        let bounds = buckets::checked(&format!("names that match {pattern:?}"), bounds)?;
-        self.0.buckets.write().set_pattern(pattern, bounds)
     }
 
     /// A counter of this registry, whether it is installed or not.
@@ -197,47 +218,48 @@ impl Registry {
         self.handle(name, labels.iter().copied())
     }
 
-    /// Describes a metric of ours, and gives it buckets, unless the user did before.
-    pub(crate) fn declare(&self, name: &str, help: &str, bounds: Option<&[f64]>) {
-        self.describe_with(name, help, None, Replace::No);
-        let Some(bounds) = bounds else { return };
-        let mut rules = self.0.buckets.write();
-        if !rules.has_exact(name) {
-            // OK because a catalog that finds the rules full gets the unit's default buckets.
-            let _ = rules.set_exact(name, Arc::from(bounds));
-        }
-    }
-
     /// A handle by name and labels; every recording has one, if only one that counts what is lost.
     pub(crate) fn handle<'a, H: Handled>(
         &self,
         name: &str,
         labels: impl Iterator<Item = (&'a str, &'a str)>,
     ) -> H {
-        self.resolve(name, labels).0
+        self.handle_and_place(name, labels).0
     }
 
-    /// A handle, and whether the series has a place of its own.
-    fn resolve<'a, H: Handled>(
+    /// As [`Registry::handle`], and whether the series has a place of its own.
+    pub(crate) fn handle_and_place<'a, H: Handled>(
         &self,
         name: &str,
         labels: impl Iterator<Item = (&'a str, &'a str)>,
     ) -> (H, bool) {
-        let refuse = |reason| (H::refused(self.0.own.refused(reason)), false);
-        match self.place::<H>(name, labels) {
-            Place::Own(series) => match H::on(&series.cell) {
+        match self.resolve::<H>(name, labels) {
+            Resolved::Own(series) => match H::on(&series.cell) {
                 Some(handle) => (handle, true),
-                None => refuse(Refusal::KindConflict),
+                // OK because the series was just found to fit.
+                None => (H::refused(self.0.own.refused(Refusal::KindConflict)), false),
             },
+            Resolved::Elsewhere(handle) => (handle, false),
+        }
+    }
+
+    /// The series, if it has a place of its own, or a handle on whatever stands in for it.
+    fn resolve<'a, H: Handled>(
+        &self,
+        name: &str,
+        labels: impl Iterator<Item = (&'a str, &'a str)>,
+    ) -> Resolved<H> {
+        let refuse = |reason| H::refused(self.0.own.refused(reason));
+        Resolved::Elsewhere(match self.place::<H>(name, labels) {
+            Place::Own(series) if H::fits(&series.cell) => return Resolved::Own(series),
+            Place::Own(_) => refuse(Refusal::KindConflict),
             Place::Overflow(family) => {
                 let overflow = self.overflow::<H>(&family);
-                match H::folding(&overflow.series.cell, &overflow.folded) {
-                    Some(handle) => (handle, false),
-                    None => refuse(Refusal::KindConflict),
-                }
+                H::folding(&overflow.series.cell, &overflow.folded)
+                    .unwrap_or_else(|| refuse(Refusal::KindConflict))
             }
             Place::Nowhere(reason) => refuse(reason),
-        }
+        })
     }
 
     fn place<'a, H: Handled>(
@@ -249,18 +271,28 @@ impl Registry {
             return Place::Nowhere(Refusal::NameTooLong);
         }
         let of_histogram = H::KIND == MetricKind::Histogram;
-        let labels = labels.map(|(name, value)| (names::label_name(name, of_histogram), value));
+        let metric = names::metric_name(name);
+        let mut given = GivenNames::default();
+        let labels = labels.filter_map(|(name, value)| {
+            let legacy = names::label_name(name, of_histogram);
+            let value = self.0.config.label_rules.apply(&metric, &legacy, value)?;
+            given.note(name, &legacy);
+            Some((legacy, value))
+        });
         let Ok(labels) = Labels::with_limits(labels, &self.0.config.label_limits) else {
             return Place::Nowhere(Refusal::LabelLimits);
         };
-        let family = match self.family_or_new(&names::metric_name(name), H::KIND) {
+        let family = match self.family_or_new(&metric, H::KIND) {
             Ok(family) => family,
             Err(reason) => return Place::Nowhere(reason),
         };
-        let known = family.series.read().get(&labels).cloned();
-        known
-            .or_else(|| self.new_series::<H>(&family, labels))
-            .map_or(Place::Overflow(family), Place::Own)
+        family.note_given(name);
+        let known = family.find(&labels);
+        let series = known.or_else(|| self.new_series::<H>(&family, labels));
+        if let Some(series) = &series {
+            series.note_given(given);
+        }
+        series.map_or(Place::Overflow(family), Place::Own)
     }
 
     fn family(&self, name: &str) -> Option<Arc<Family>> {
@@ -275,11 +307,12 @@ impl Registry {
             return of_kind(family);
         }
         // The buckets are chosen before the lock is taken, so that no lock is taken under another.
-        let bounds = if kind == MetricKind::Histogram {
+        let (bounds, native) = if kind == MetricKind::Histogram {
             let unit = self.0.descriptions.read().get(name).and_then(|known| known.unit);
-            self.0.buckets.read().bounds_for(name, unit)
+            let rules = self.0.buckets.read();
+            (rules.bounds_for(name, unit), rules.native_for(name))
         } else {
-            Arc::default()
+            (Arc::default(), None)
         };
         let mut families = self.0.families.write();
         if let Some(family) = families.get(name) {
@@ -291,7 +324,7 @@ impl Registry {
         if families.len() >= self.0.config.max_metrics + self.0.own.families().len() {
             return Err(Refusal::TooManyMetrics);
         }
-        let family = Arc::new(Family::new(name, kind, bounds));
+        let family = Arc::new(Family::new(name, kind, bounds).with_native(native));
         families.insert(Arc::clone(&family.name), Arc::clone(&family));
         Ok(family)
     }
@@ -301,17 +334,15 @@ impl Registry {
         if family.overflow.get().is_some() && self.is_full(family) {
             return None;
         }
-        let mut all = family.series.write();
-        if let Some(series) = all.get(&labels) {
-            return Some(Arc::clone(series));
+        let (max, now) = (self.0.config.max_series_per_metric, self.0.clock.now());
+        let (series, is_new) = family.find_or_insert_if(
+            labels,
+            |count| count < max && self.reserve_series(),
+            |labels| Series::new(labels, self.new_cell::<H>(family), now),
+        )?;
+        if is_new == IsNew::Yes {
+            self.0.own.series.increment(1);
         }
-        let own_place = all.len() < self.0.config.max_series_per_metric && self.reserve_series();
-        if !own_place {
-            return None;
-        }
-        let series = Arc::new(Series::new(labels.clone(), self.new_cell::<H>(family)));
-        all.insert(labels, Arc::clone(&series));
-        self.0.own.series.increment(1);
         Some(series)
     }
 
@@ -319,7 +350,7 @@ impl Registry {
     /// hold up a reader.
     fn is_full(&self, family: &Family) -> bool {
         self.0.series.load(Ordering::Relaxed) >= self.0.config.max_series
-            || family.series.read().len() >= self.0.config.max_series_per_metric
+            || family.len() >= self.0.config.max_series_per_metric
     }
 
     fn reserve_series(&self) -> bool {
@@ -334,18 +365,22 @@ impl Registry {
 
     fn new_cell<H: Handled>(&self, family: &Family) -> Cell {
         let invalid = &self.0.own.refused(Refusal::InvalidValue).0;
-        H::cell(&CellMaker { bounds: &family.bounds, invalid })
+        let exemplars = match self.0.config.exemplars {
+            Exemplars::PerBucket => Some(&self.0.clock),
+            Exemplars::None => None,
+        };
+        H::cell(&CellMaker { search: &family.search, native: family.native, exemplars, invalid })
     }
 
     fn overflow<'a, H: Handled>(&self, family: &'a Family) -> &'a Overflow {
         family.overflow.get_or_init(|| {
             // OK because the label is ours and valid.
             let labels = Labels::new([(OVERFLOW_LABEL, "true")]).unwrap_or_default();
-            let series = Arc::new(Series::new(labels.clone(), self.new_cell::<H>(family)));
-            let mut all = family.series.write();
-            let series = Arc::clone(all.entry(labels).or_insert(series));
-            drop(all);
-            Overflow { series, folded: self.0.own.folded_by(&family.name) }
+            let now = self.0.clock.now();
+            let series = family.find_or_insert(labels, |labels| {
+                Series::new(labels, self.new_cell::<H>(family), now)
+            });
+            Overflow { series, folded: self.0.own.folded_by(&family.name, now) }
         })
     }
 
@@ -369,6 +404,11 @@ impl Registry {
     }
 }
 
+fn next_stamp() -> u64 {
+    static REGISTRIES: AtomicU64 = AtomicU64::new(1);
+    REGISTRIES.fetch_add(1, Ordering::Relaxed) << 32
+}
+
 /// Whether a later description takes the place of an earlier one.
 #[derive(Clone, Copy)]
 enum Replace {
@@ -378,7 +418,7 @@ enum Replace {
 
 /// Whether a new metric's lines would be taken for another's: a histogram `x` writes lines named `x_count`.
 fn clashes(families: &BTreeMap<Arc<str>, Arc<Family>>, name: &str, kind: MetricKind) -> bool {
-    const PARTS: [&str; 3] = ["_bucket", "_sum", "_count"];
+    const PARTS: [&str; 4] = ["_bucket", "_sum", "_count", "_created"];
     let part_of_another = PARTS
         .iter()
         .filter_map(|part| name.strip_suffix(part))

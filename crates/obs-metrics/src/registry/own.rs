@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use metrics::Gauge;
-use obs_model::{Labels, MetricKind};
+use obs_model::{Labels, MetricKind, Timestamp};
 
 use super::family::{Family, Series};
 use super::handle::{Cell, Handled};
@@ -59,17 +59,17 @@ pub(crate) struct OwnMetrics {
 }
 
 impl OwnMetrics {
-    pub(crate) fn new() -> Self {
+    pub(crate) fn new(now: Timestamp) -> Self {
         let dropped = Arc::new(Family::new(DROPPED, MetricKind::Counter, Arc::default()));
         let folded = Arc::new(Family::new(FOLDED, MetricKind::Counter, Arc::default()));
         let series = Arc::new(Family::new(SERIES, MetricKind::Gauge, Arc::default()));
 
         let refused = Refusal::ALL
-            .map(|reason| Arc::new(Refused(own_counter(&dropped, "reason", reason.as_str()))));
+            .map(|reason| Arc::new(Refused(own_counter(&dropped, "reason", reason.as_str(), now))));
         let cell = Cell::Gauge(Arc::new(GaugeCell::default()));
         // OK because the cell was made a gauge in the line above.
         let gauge = Gauge::on(&cell).unwrap_or(Gauge::noop());
-        series.series.write().insert(Labels::empty(), Arc::new(Series::new(Labels::empty(), cell)));
+        series.find_or_insert(Labels::empty(), |labels| Series::new(labels, cell, now));
 
         let families = vec![dropped, Arc::clone(&folded), series];
         Self { refused, folded, series: gauge, families }
@@ -88,18 +88,16 @@ impl OwnMetrics {
     }
 
     /// The counter of what `metric` folded.
-    pub(crate) fn folded_by(&self, metric: &str) -> Arc<CounterCell> {
-        own_counter(&self.folded, "metric", metric)
+    pub(crate) fn folded_by(&self, metric: &str, now: Timestamp) -> Arc<CounterCell> {
+        own_counter(&self.folded, "metric", metric, now)
     }
 }
 
-fn own_counter(family: &Family, label: &str, value: &str) -> Arc<CounterCell> {
+fn own_counter(family: &Family, label: &str, value: &str, now: Timestamp) -> Arc<CounterCell> {
     // OK because the names are ours and values are reasons or names of metrics, within the default limits.
     let labels = Labels::new([(label, value)]).unwrap_or_default();
-    let mut all = family.series.write();
-    let series = all.entry(labels.clone()).or_insert_with(|| {
-        Arc::new(Series::new(labels, Cell::Counter(Arc::new(CounterCell::default()))))
-    });
+    let series = family
+        .find_or_insert(labels, |labels| Series::new(labels, Cell::Counter(Arc::default()), now));
     match &series.cell {
         Cell::Counter(cell) => Arc::clone(cell),
         // Only a user's float counter under one of our names comes here; its count is then not shown.

@@ -1,47 +1,115 @@
 //! Reading the registry: all of it, or one value.
 
-use std::io;
+use std::hint::black_box;
+use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use obs_model::{Gather, Labels, MetricFamily, MetricKind};
 
 use super::handle::Cell;
-use super::{Family, Registry};
-use crate::text;
+use super::{Family, Registry, Series};
+use crate::cells::{self, IsNative};
+use crate::expose::{Exemplar, NativeBuckets};
+
+/// How many series are read at a time: as many as stay in the processor's first cache.
+const BATCH: usize = 128;
+
+/// What one series holds at the moment of reading.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Value<'a> {
+    /// A whole total.
+    Counter(u64),
+    /// A total of fractions.
+    FloatCounter(f64),
+    /// A present value.
+    Gauge(f64),
+    /// Observations counted by size.
+    Histogram {
+        /// Every bucket's own count (not cumulative; the last one is above all bounds).
+        counts: &'a [u64],
+        /// The sum of all observations.
+        sum: f64,
+        /// An exemplar of each bucket that has one, in the order of the counts; may be shorter than they.
+        exemplars: &'a [Option<Exemplar>],
+        /// The exponential buckets, if it has them.
+        native: Option<&'a NativeBuckets>,
+    },
+}
+
+impl Family {
+    /// Shows every series to `reader` in order of its labels.
+    pub(crate) fn read<R: Reader>(&self, reader: &mut R) -> Result<(), R::Error> {
+        let (mut counts, mut exemplars) = (Vec::new(), Vec::new());
+        let mut native = NativeBuckets::default();
+        let mut firsts = [0; BATCH];
+        for batch in self.sorted().chunks(BATCH) {
+            load(batch);
+            {
+                // Taken once for the batch; threads that end wait for it, threads that record do not.
+                let reading = cells::read();
+                for (first, series) in firsts.iter_mut().zip(batch) {
+                    *first = series.first_bits(&reading);
+                }
+            }
+            for (first, series) in firsts.iter().zip(batch) {
+                let value = match &series.cell {
+                    Cell::Counter(_) => Value::Counter(*first),
+                    Cell::FloatCounter(_) => Value::FloatCounter(f64::from_bits(*first)),
+                    Cell::Gauge(_) => Value::Gauge(f64::from_bits(*first)),
+                    Cell::Histogram(cell) => {
+                        let (sum, is_native) =
+                            cell.read_all(&mut counts, &mut exemplars, &mut native);
+                        Value::Histogram {
+                            counts: &counts,
+                            sum,
+                            exemplars: &exemplars,
+                            native: (is_native == IsNative::Yes).then_some(&native),
+                        }
+                    }
+                };
+                if reader.show(series, value).is_break() {
+                    reader.pause()?;
+                }
+            }
+            reader.pause()?;
+        }
+        Ok(())
+    }
+
+    /// Whether every series is a gauge that stands at 1.
+    pub(crate) fn is_all_ones(&self) -> bool {
+        let is_one =
+            |series: &Arc<Series>| matches!(&series.cell, Cell::Gauge(cell) if cell.value() == 1.0);
+        self.sorted().iter().all(is_one)
+    }
+}
+
+/// Touches what a line of each series is made of.
+///
+/// The series of a large registry are all over the memory. Written one after the other, each line waits for its own
+/// cache misses; touched first, in loops that do nothing else, many misses are under way at once.
+fn load(batch: &[Arc<Series>]) {
+    let lengths: usize = batch.iter().map(|series| series.label_text.len()).sum();
+    let bytes = |series: &Arc<Series>| {
+        let text = series.label_text.as_bytes();
+        u64::from(text.first().copied().unwrap_or(0)) + u64::from(text.last().copied().unwrap_or(0))
+    };
+    black_box((lengths, batch.iter().map(bytes).sum::<u64>()));
+}
+
+/// What takes in the series of a family.
+pub(crate) trait Reader {
+    /// What may go wrong when the reader hands on what it collected.
+    type Error;
+
+    /// Takes in one series; a break asks for a pause.
+    fn show(&mut self, series: &Series, value: Value<'_>) -> ControlFlow<()>;
+
+    /// Runs now and then, and after the last series: the place to hand on what was collected.
+    fn pause(&mut self) -> Result<(), Self::Error>;
+}
 
 impl Registry {
-    /// Writes every metric in the Prometheus text format 0.0.4, in pieces of about 16 KiB.
-    ///
-    /// # Errors
-    ///
-    /// What `writer` reports.
-    pub fn write_text(&self, writer: &mut dyn io::Write) -> io::Result<()> {
-        let mut out = text::Chunks::new(writer);
-        let mut counts = Vec::new();
-        for family in self.families() {
-            let series = family.all_series();
-            if !series.is_empty() {
-                text::push_family(
-                    &mut out,
-                    &family,
-                    &self.help(&family.name),
-                    &series,
-                    &mut counts,
-                )?;
-            }
-        }
-        out.finish()
-    }
-
-    /// Every metric in the Prometheus text format 0.0.4.
-    #[must_use]
-    pub fn render_text(&self) -> String {
-        let mut text = Vec::new();
-        // OK because writing to a vector cannot fail, and everything written comes from valid UTF-8.
-        let _ = self.write_text(&mut text);
-        String::from_utf8(text).unwrap_or_default()
-    }
-
     /// One value as the exposition would show it, found by the name and all labels of its line.
     ///
     /// For a histogram `x` ask for `x_count`, `x_sum`, or `x_bucket` with its `le`.
@@ -82,11 +150,13 @@ impl Registry {
         }
     }
 
-    fn families(&self) -> Vec<Arc<Family>> {
+    /// Every family, in order of name.
+    pub(crate) fn families(&self) -> Vec<Arc<Family>> {
         self.0.families.read().values().cloned().collect()
     }
 
-    fn help(&self, name: &str) -> Arc<str> {
+    /// What a metric measures; empty when nobody said.
+    pub(crate) fn help(&self, name: &str) -> Arc<str> {
         self.0
             .descriptions
             .read()
@@ -96,16 +166,16 @@ impl Registry {
     }
 }
 
-fn find(family: &Family, labels: &[(&str, &str)]) -> Option<Arc<super::Series>> {
+fn find(family: &Family, labels: &[(&str, &str)]) -> Option<Arc<Series>> {
     let labels = Labels::new(labels.iter().copied()).ok()?;
-    family.series.read().get(&labels).cloned()
+    family.find(&labels)
 }
 
 impl Gather for Registry {
     fn gather(&self, visit: &mut dyn FnMut(&MetricFamily)) {
         for family in self.families() {
             let points: Vec<_> =
-                family.all_series().iter().map(|series| family.point(series)).collect();
+                family.sorted().iter().map(|series| family.point(series)).collect();
             if !points.is_empty() {
                 visit(&MetricFamily {
                     name: Arc::clone(&family.name),

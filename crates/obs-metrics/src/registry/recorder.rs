@@ -1,9 +1,12 @@
 //! The registry as the `metrics` facade's recorder.
 
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
 use metrics::{Counter, Gauge, Histogram, Key, KeyName, Metadata, Recorder, SharedString, Unit};
 
 use super::own::Refusal;
-use super::{Handled, Registry, Replace};
+use super::{Handled, Registry, Replace, Resolved, Series, cache};
 
 impl Recorder for Registry {
     fn describe_counter(&self, key: KeyName, unit: Option<Unit>, description: SharedString) {
@@ -32,24 +35,41 @@ impl Recorder for Registry {
 }
 
 impl Registry {
-    /// The path of every macro call: one shared lock of one shard when the key is known.
+    /// The path of every macro call: no lock when the calling thread used the key before.
     #[inline]
     fn by_key<H: Handled>(&self, key: &Key) -> H {
-        match self.0.lookup.with(key, |handle| H::from_handle(handle).cloned()) {
-            Some(Some(handle)) => handle,
-            Some(None) => H::refused(self.0.own.refused(Refusal::KindConflict)),
-            None => self.by_new_key(key),
+        let stamp = self.0.stamp.load(Ordering::Acquire);
+        match cache::get(stamp, key) {
+            Some(handle) => handle,
+            None => self.by_uncached_key(stamp, key),
         }
     }
 
     #[cold]
-    fn by_new_key<H: Handled>(&self, key: &Key) -> H {
-        let labels = key.labels().map(|label| (label.key(), label.value()));
-        let (handle, own_place) = self.resolve::<H>(key.name(), labels);
-        // What is refused or folded is not remembered, so that a flood of keys cannot fill the lookup.
-        if own_place && let Some(kept) = handle.clone().into_handle() {
-            self.0.lookup.insert(key, kept);
+    fn by_uncached_key<H: Handled>(&self, stamp: u64, key: &Key) -> H {
+        let known = self.0.lookup.get(key).filter(|series| !series.is_taken_out());
+        if let Some(series) = known {
+            return self.handle_for_thread(stamp, key, &series);
         }
-        handle
+        let labels = key.labels().map(|label| (label.key(), label.value()));
+        match self.resolve::<H>(key.name(), labels) {
+            // What is refused or folded is not remembered, so that a flood of keys cannot fill the lookup.
+            Resolved::Elsewhere(handle) => handle,
+            Resolved::Own(series) => {
+                self.0.lookup.insert(key, Arc::clone(&series));
+                self.handle_for_thread(stamp, key, &series)
+            }
+        }
+    }
+
+    /// A handle that the calling thread keeps for the next time, or a shared one if it keeps enough of them.
+    fn handle_for_thread<H: Handled>(&self, stamp: u64, key: &Key, series: &Series) -> H {
+        let made = cache::keep(stamp, key, || {
+            let (handle, lent) = H::owned(&series.cell)?;
+            self.note_lent(series, &lent);
+            Some((handle, lent))
+        });
+        made.or_else(|| H::on(&series.cell))
+            .unwrap_or_else(|| H::refused(self.0.own.refused(Refusal::KindConflict)))
     }
 }

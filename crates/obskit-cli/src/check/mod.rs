@@ -1,10 +1,13 @@
 //! `obskit check`: one room for each kind of file.
 
 mod config;
+mod metrics;
 
 use std::path::PathBuf;
 
 use clap::Subcommand;
+
+use crate::Failure;
 
 #[derive(Subcommand)]
 pub(crate) enum Command {
@@ -14,11 +17,14 @@ pub(crate) enum Command {
         #[arg(required = true)]
         files: Vec<PathBuf>,
     },
+    /// Checks an exposition, what a service answers to a scrape: the first line that is wrong, and why.
+    Metrics(metrics::Arguments),
 }
 
-/// Checks; the error is what to print.
-pub(crate) fn run(command: Command) -> Result<(), String> {
+/// Checks; the failure is what to print.
+pub(crate) fn run(command: Command) -> Result<(), Failure> {
     match command {
-        Command::Config { files } => config::check(&files),
+        Command::Config { files } => config::check(&files).map_err(Failure::found),
+        Command::Metrics(arguments) => metrics::check(&arguments),
     }
 }

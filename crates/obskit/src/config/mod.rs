@@ -80,6 +80,12 @@ pub struct MetricsSettings {
     pub business: bool,
     /// The namespace of the workflow and tool families, such as `analyst`; none.
     pub namespace: String,
+    /// How long a series that nobody records any more is still shown; for good unless set.
+    pub idle_timeout: Option<Duration>,
+    /// Whether histograms keep the trace ids of some observations; false.
+    pub exemplars: bool,
+    /// Whether OpenMetrics expositions have `_created` lines; false.
+    pub created_lines: bool,
     /// The grid of the series store; 5 s.
     pub sample_interval: Duration,
     /// How far back the series store reaches, memory permitting; 24 h.
@@ -200,6 +206,9 @@ impl Default for Settings {
                 enabled: true,
                 business: true,
                 namespace: String::new(),
+                idle_timeout: None,
+                exemplars: false,
+                created_lines: false,
                 sample_interval: Duration::from_secs(5),
                 retention: Duration::from_secs(24 * 3_600),
                 max_series: 50_000,

@@ -94,6 +94,18 @@ settings! {
         _ => return Err(String::from("a metric name: [a-zA-Z_:][a-zA-Z0-9_:]*")),
     };
 
+    "metrics.idle_timeout", [], "none: series stay",
+    "How long a series that nobody records any more is still shown.",
+    |s, text| s.metrics.idle_timeout = Some(duration_within(text, SECOND, 366 * DAY)?);
+
+    "metrics.exemplars", [], "false",
+    "Whether histograms keep the trace ids of some observations, for OpenMetrics and protobuf scrapes.",
+    |s, text| s.metrics.exemplars = boolean(text)?;
+
+    "metrics.created_lines", [], "false",
+    "Whether OpenMetrics scrapes have `_created` lines, which Prometheus before version 3 stores as series.",
+    |s, text| s.metrics.created_lines = boolean(text)?;
+
     "metrics.sample_interval", [], "5s", "The grid on which the series store is filled.",
     |s, text| s.metrics.sample_interval = duration_within(text, 100 * MILLISECOND, 300 * SECOND)?;
 

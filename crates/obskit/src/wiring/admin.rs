@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use obs_metrics::expose::Created;
 use obs_model::{Clock, Resource};
 use obs_server::{AdminState, Bound, Secret, ServerConfig};
 
@@ -19,6 +20,10 @@ pub(crate) async fn bind(settings: &Settings) -> Result<Option<Bound>, StartErro
         listen: SocketAddr::new(settings.admin.address, settings.admin.port),
         token: settings.admin.token.as_deref().map(Secret::new),
         metrics_enabled: settings.metrics.enabled,
+        created: match settings.metrics.created_lines {
+            true => Created::Shown,
+            false => Created::Hidden,
+        },
         shutdown_grace: settings.shutdown_deadline,
         ..ServerConfig::default()
     };

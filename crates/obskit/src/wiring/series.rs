@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use obs_metrics::process::ProcessMetrics;
-use obs_metrics::{Registry, RegistryConfig, catalog};
+use obs_metrics::{Exemplars, Registry, RegistryConfig, catalog};
 use obs_model::{Clock, Gather};
 use obs_query::{SeriesStore, StoreConfig};
 
@@ -24,10 +24,16 @@ pub(crate) fn start(
     clock: &Arc<dyn Clock>,
     tasks: &mut Tasks,
 ) -> Result<SeriesPart, StartError> {
-    let registry = Registry::new(RegistryConfig {
+    let config = RegistryConfig {
         max_series: settings.metrics.max_series,
+        idle_timeout: settings.metrics.idle_timeout,
+        exemplars: match settings.metrics.exemplars {
+            true => Exemplars::PerBucket,
+            false => Exemplars::None,
+        },
         ..RegistryConfig::default()
-    });
+    };
+    let registry = Registry::with_clock(config, Arc::clone(clock));
     let store_config = StoreConfig {
         sample_interval: settings.metrics.sample_interval,
         retention: settings.metrics.retention,
@@ -47,6 +53,8 @@ pub(crate) fn start(
     let store = Arc::new(SeriesStore::new(store_config));
     let process = ProcessMetrics::new(&registry);
     tasks.spawn(async move { process.run().await });
+    let expiring = registry.clone();
+    tasks.spawn(async move { expiring.run_expiry().await });
     let source: Arc<dyn Gather> = Arc::new(registry.clone());
     tasks.spawn(obs_query::sample_on_grid(Arc::clone(&store), source, Arc::clone(clock)));
     Ok(SeriesPart { registry, store })
