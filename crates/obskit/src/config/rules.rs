@@ -115,8 +115,8 @@ const RULE_FIELDS: &[Field<RuleSettings>] = &[
     ("id", |r, text| set(&mut r.id, filled(text, "an id"))),
     ("name", |r, text| set(&mut r.name, filled(text, "a name").map(Some))),
     ("signal", |r, text| set(&mut r.signal, signal(text))),
-    ("metric", |r, text| set(&mut r.metric, filled(text, "a series selector"))),
-    ("denominator", |r, text| set(&mut r.denominator, filled(text, "a series selector").map(Some))),
+    ("metric", |r, text| set(&mut r.metric, selector(text))),
+    ("denominator", |r, text| set(&mut r.denominator, selector(text).map(Some))),
     ("window", |r, text| set(&mut r.window, duration(text))),
     ("operator", |r, text| set(&mut r.operator, operator(text))),
     ("threshold", |r, text| set(&mut r.threshold, parsed(text, "a number"))),
@@ -131,6 +131,15 @@ const RULE_FIELDS: &[Field<RuleSettings>] = &[
 fn set<T>(place: &mut T, value: Result<T, Expected>) -> Result<(), Expected> {
     *place = value?;
     Ok(())
+}
+
+/// A series selector, which is kept as it was written.
+fn selector(text: &str) -> Result<String, Expected> {
+    #[cfg(feature = "metrics")]
+    if let Err(error) = text.parse::<obs_query::Selector>() {
+        return Err(format!("a series selector ({error})"));
+    }
+    filled(text, "a series selector")
 }
 
 fn signal(text: &str) -> Result<SignalKind, Expected> {
@@ -179,7 +188,7 @@ pub(super) fn read_rules(
         if let Some(channels) = table.get_ref().get("channels") {
             rule.channels = texts(reader, "alerts.rules.channels", channels);
         }
-        let has_denominator = rule.denominator.is_some();
+        let has_denominator = table.get_ref().get("denominator").is_some();
         if has_denominator != (rule.signal == SignalKind::Ratio) {
             reader.problem(
                 table.span(),

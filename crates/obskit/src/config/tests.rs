@@ -79,6 +79,7 @@ fn every_problem_of_a_file_is_reported_with_its_place() {
         "[[alerts.rules]]\n",
         "id = \"x\"\n",
         "operator = \"=>\"\n",
+        "denominator = \"a{b=\"\n",
     ))
     .unwrap_err();
     let expected = [
@@ -88,12 +89,19 @@ fn every_problem_of_a_file_is_reported_with_its_place() {
         "7:8: admin.port is \"70000\": expected a port from 0 to 65535",
         "8:9: admin.token is not acceptable: expected at least 8 printable ASCII characters without spaces",
         "9:1: this entry of alerts.rules lacks metric, threshold",
+        "9:1: a rule has a denominator exactly when its signal is ratio",
         "11:12: alerts.rules.operator is \"=>\": expected >, >=, <, <=, == or !=",
     ];
     for line in expected {
         assert!(problems.iter().any(|problem| problem == line), "{line}\nis not in\n{problems:#?}");
     }
-    assert_eq!(problems.len(), expected.len(), "{problems:#?}");
+    let selector =
+        problems.iter().find(|problem| problem.starts_with("12:15: alerts.rules.denominator"));
+    assert!(
+        selector.is_some_and(|text| text.contains("expected a series selector (")),
+        "{problems:#?}"
+    );
+    assert_eq!(problems.len(), expected.len() + 1, "{problems:#?}");
 }
 
 #[test]
