@@ -7,7 +7,7 @@ use axum::Router;
 use axum::extract::Path;
 use axum::routing::get;
 use opentelemetry::trace::TracerProvider;
-use opentelemetry_otlp::{SpanExporter, WithExportConfig};
+use opentelemetry_otlp::{SpanExporter, WithExportConfig, WithHttpConfig};
 use opentelemetry_sdk::trace::SdkTracerProvider;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
@@ -49,8 +49,13 @@ async fn observed(
 fn usual(router: Router, collector: &str) -> Result<Router, Box<dyn Error>> {
     // The exporter's client asks for a provider of the process, even where it does not use TLS.
     let _ = rustls::crypto::ring::default_provider().install_default();
+    // A blocking client cannot be made where futures run.
+    let client = std::thread::spawn(reqwest::blocking::Client::new)
+        .join()
+        .map_err(|_| "the exporter's client could not be made")?;
     let exporter = SpanExporter::builder()
         .with_http()
+        .with_http_client(client)
         .with_endpoint(format!("{collector}/v1/traces"))
         .build()?;
     let provider = SdkTracerProvider::builder().with_batch_exporter(exporter).build();

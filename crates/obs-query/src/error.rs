@@ -1,10 +1,12 @@
-//! The crate's error: why a sample was not stored or a selector not understood.
+//! The crate's error: why a sample was not stored, a selector not understood or a query not answered.
 
 use std::fmt;
 
 use obs_model::{Labels, Timestamp};
 
-/// Why a sample was not stored or a selector not understood.
+use crate::promql::QueryError;
+
+/// Why a sample was not stored, a selector not understood or a query not answered.
 #[derive(Clone, Debug, thiserror::Error)]
 #[error(transparent)]
 pub struct Error(Box<Kind>);
@@ -29,6 +31,8 @@ enum Kind {
     Selector { given: String, problems: Vec<Problem> },
     #[error("matcher {matcher} is not valid: {message}")]
     Matcher { matcher: String, message: String },
+    #[error(transparent)]
+    Query(QueryError),
 }
 
 impl Error {
@@ -59,6 +63,17 @@ impl Error {
 
     pub(crate) fn matcher(matcher: String, message: String) -> Self {
         Self::from(Kind::Matcher { matcher, message })
+    }
+
+    pub(crate) fn query(error: QueryError) -> Self {
+        Self::from(Kind::Query(error))
+    }
+
+    pub(crate) fn as_query(&self) -> Option<&QueryError> {
+        match &*self.0 {
+            Kind::Query(error) => Some(error),
+            _ => None,
+        }
     }
 
     /// Whether the sample was before the last one of its series.

@@ -1,11 +1,13 @@
-//! The in-process series store of obskit and selection over it.
+//! The in-process series store of obskit, and PromQL over it.
 //!
 //! - [`SeriesStore`] keeps the recent samples of every series in memory: bounded in time, in series and in
 //!   samples, with whatever does not fit counted.
 //! - [`sample_on_grid`] fills it from a [`Gather`](obs_model::Gather) at exact multiples of the sample interval.
 //! - [`Selector`] and [`Matcher`] pick series, in PromQL's notation and with PromQL's meaning.
 //! - [`window`] computes what PromQL's functions of the same names do: rates, averages, quantiles.
+//! - [`promql`] reads, evaluates and writes queries, as Prometheus 3.5 does.
 //! - [`Queryable`] is what an evaluator reads through.
+//! - [`promqltest`] runs test files in the language of Prometheus' own.
 //!
 //! ```
 //! use obs_model::{Labels, Sample, Timestamp};
@@ -47,6 +49,8 @@
 
 mod error;
 mod grid;
+pub mod promql;
+pub mod promqltest;
 mod queryable;
 mod range;
 mod selector;

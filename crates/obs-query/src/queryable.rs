@@ -1,9 +1,11 @@
 //! What an evaluator reads through: series in, no matter how or where they are kept.
 
+use std::ops::ControlFlow;
 use std::time::Duration;
 
 use obs_model::{Labels, Sample, Timestamp};
 
+use crate::promql::HistogramSeries;
 use crate::stale::{drop_markers, is_stale};
 use crate::{Selector, TimeRange};
 
@@ -28,6 +30,31 @@ pub trait Queryable: Send + Sync {
     ///
     /// Stale markers are among the samples, as they are stored; [`Queryable::select`] leaves them out.
     fn read(&self, selector: &Selector, range: TimeRange) -> Vec<Series>;
+
+    /// Shows what [`Queryable::read`] would return, one series after the other, until `visit` says to stop.
+    ///
+    /// A store that need not have all series in memory at once for this, or can show them from a buffer that is
+    /// used again, should implement it: it is what most of an evaluation reads through.
+    fn scan(
+        &self,
+        selector: &Selector,
+        range: TimeRange,
+        visit: &mut dyn FnMut(&Labels, &[Sample]) -> ControlFlow<()>,
+    ) {
+        for series in self.read(selector, range) {
+            if visit(&series.labels, &series.samples).is_break() {
+                return;
+            }
+        }
+    }
+
+    /// Every series that `selector` accepts and that has native histograms in `range`, in order of labels.
+    ///
+    /// A histogram whose sum is the stale marker says that the series has ended. What has numbers only need not
+    /// implement this.
+    fn read_histograms(&self, _selector: &Selector, _range: TimeRange) -> Vec<HistogramSeries> {
+        Vec::new()
+    }
 
     /// The labels of every series that [`Queryable::read`] would show, in order.
     fn series(&self, selector: &Selector, range: TimeRange) -> Vec<Labels> {

@@ -7,6 +7,7 @@
 
 mod check;
 mod profile;
+mod test;
 
 use std::process::ExitCode;
 
@@ -25,6 +26,9 @@ enum Command {
     /// Checks files: exit status 0 when they are in order, 1 when not, 2 when one cannot be read.
     #[command(subcommand)]
     Check(check::Command),
+    /// Runs tests that are written down in files: exit status 0 when all pass, 1 when not, 2 when one cannot be read.
+    #[command(subcommand)]
+    Test(test::Command),
     /// Takes a CPU profile from a running service and writes it for `go tool pprof`.
     Profile(profile::Arguments),
 }
@@ -32,6 +36,7 @@ enum Command {
 fn main() -> ExitCode {
     let outcome = match Arguments::parse().command {
         Command::Check(command) => check::run(command),
+        Command::Test(command) => test::run(&command),
         Command::Profile(arguments) => profile::run(&arguments).map_err(Failure::found),
     };
     match outcome {

@@ -7,19 +7,27 @@
 //! Where the work can be a future, a `track…` method does everything; where it cannot, `start…` returns a guard.
 //! Both count work that fails, panics or is cancelled too: see [`Outcome`](crate::Outcome).
 
+mod agent;
 mod business;
 mod database;
 mod described;
+mod http;
 mod labelled;
 mod llm;
+mod model;
+mod network;
 mod resource;
 mod tool;
 mod workflow;
 
+pub use self::agent::{AgentMetrics, AgentRun};
 pub use self::business::BusinessMetrics;
 pub use self::database::{DatabaseMetrics, QueryRun};
 pub use self::described::{describe_api, describe_logs};
+pub use self::http::{HttpMetrics, HttpRun};
 pub use self::llm::{LlmCall, LlmMetrics, LlmRun};
+pub use self::model::ModelMetrics;
+pub use self::network::{CustomCounter, NetworkMetrics, record_business_metric};
 pub use self::resource::ResourceMetrics;
 pub use self::tool::{ToolMetrics, ToolRun};
 pub use self::workflow::{StepRun, WorkflowMetrics, WorkflowOwner, WorkflowRun};

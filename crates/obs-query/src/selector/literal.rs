@@ -25,18 +25,28 @@ impl fmt::Display for Quoted<'_> {
 
 /// What a string literal came to.
 #[derive(Debug)]
-pub(super) struct Literal {
+pub(crate) struct Literal<V = String> {
     /// Its value, or what is wrong with it and at which character of the literal, the first being 0.
-    pub(super) value: Result<String, (usize, String)>,
+    pub(crate) value: Result<V, (usize, String)>,
     /// How many bytes of the text it takes, closing quote included.
     pub(super) bytes: usize,
+}
+
+/// Reads the string literal at the start of `text`; `None` if there is none. Its value has to be UTF-8.
+pub(crate) fn read(text: &str) -> Option<Literal> {
+    let Literal { value, bytes } = read_bytes(text)?;
+    let value = value.and_then(|value| {
+        String::from_utf8(value)
+            .map_err(|_| (0, "the string's escapes do not make valid UTF-8".to_owned()))
+    });
+    Some(Literal { value, bytes })
 }
 
 /// Reads the string literal at the start of `text`; `None` if there is none.
 ///
 /// The escapes are Go's (<https://go.dev/ref/spec#String_literals>), of which PromQL allows all but line breaks. In a
 /// literal with a bad escape reading goes on to its end, so that more problems can be found after it.
-pub(super) fn read(text: &str) -> Option<Literal> {
+pub(crate) fn read_bytes(text: &str) -> Option<Literal<Vec<u8>>> {
     let quote = text.chars().next().filter(|first| matches!(first, '"' | '\'' | '`'))?;
     let body = &text[1..];
     let Some(length) = closing(body, quote) else {
@@ -44,8 +54,11 @@ pub(super) fn read(text: &str) -> Option<Literal> {
         let message = format!("the string is not closed: expected {quote}");
         return Some(Literal { value: Err((0, message)), bytes });
     };
-    let value =
-        if quote == '`' { Ok(body[..length].to_owned()) } else { unescape(&body[..length], quote) };
+    let value = if quote == '`' {
+        Ok(body.as_bytes()[..length].to_vec())
+    } else {
+        unescape(&body[..length], quote)
+    };
     Some(Literal { value, bytes: length + 2 })
 }
 
@@ -64,7 +77,7 @@ fn closing(body: &str, quote: char) -> Option<usize> {
     None
 }
 
-fn unescape(body: &str, quote: char) -> Result<String, (usize, String)> {
+fn unescape(body: &str, quote: char) -> Result<Vec<u8>, (usize, String)> {
     let mut value = Vec::with_capacity(body.len());
     let mut characters = body.chars();
     let mut buffer = [0; 4];
@@ -89,8 +102,7 @@ fn unescape(body: &str, quote: char) -> Result<String, (usize, String)> {
             }
         }
     }
-    String::from_utf8(value)
-        .map_err(|_| (0, "the string's escapes do not make valid UTF-8".to_owned()))
+    Ok(value)
 }
 
 enum Escape {

@@ -127,7 +127,7 @@ impl Matcher {
 }
 
 /// Compiles a regular expression as Prometheus does, or says on one line why it cannot be.
-fn compile(pattern: &str) -> Result<Regex, String> {
+pub(crate) fn compile(pattern: &str) -> Result<Regex, String> {
     let build = |pattern: &str| {
         RegexBuilder::new(pattern)
             .size_limit(MAX_COMPILED_BYTES)

@@ -1,7 +1,7 @@
 //! Which series are meant: a metric name and conditions on labels, in PromQL's notation.
 
 mod dialect;
-mod literal;
+pub(crate) mod literal;
 mod matcher;
 mod parse;
 
@@ -12,6 +12,7 @@ use obs_model::{Labels, METRIC_NAME_LABEL, is_valid_metric_name};
 
 use crate::Error;
 
+pub(crate) use matcher::compile;
 pub use matcher::{MatchOp, Matcher};
 
 /// Which series are meant: those that meet every one of its matchers.

@@ -1,0 +1,188 @@
+//! Aggregations of what is read: each series is folded into its group while it is gone through, so that no more than the
+//! groups is ever in memory.
+
+use super::Evaluator;
+use super::aggregate::group_labels;
+use super::column::{ABSENT, Column, Grid, Row, is_absent};
+use super::identity::Identity;
+use super::matching::Groups;
+use super::range::RowSink;
+use super::select::Reading;
+use crate::Error;
+use crate::promql::ast::{AggregateOp, Grouping};
+use crate::promql::error::execution;
+use crate::promql::float::{Mean, Sum};
+use crate::promql::functions::Function;
+use crate::promql::plan::{AggregatePlan, PlanKind};
+
+impl Evaluator<'_> {
+    /// Folds series as they are read; `None` where that cannot be done.
+    pub(super) fn fold_as_read(
+        &self,
+        plan: &AggregatePlan,
+        grid: &Grid,
+    ) -> Result<Option<Vec<Row>>, Error> {
+        let foldable = matches!(
+            plan.op,
+            AggregateOp::Sum
+                | AggregateOp::Avg
+                | AggregateOp::Count
+                | AggregateOp::Group
+                | AggregateOp::Min
+                | AggregateOp::Max
+        );
+        if !foldable {
+            return Ok(None);
+        }
+        let before = self.budget.held();
+        let mut folder = Folder::new(self, plan.op, &plan.grouping, grid);
+        let outcome = match &plan.expr.kind {
+            PlanKind::Instant(instant) => {
+                self.each_selected(instant, grid, Reading::Value, &mut |labels, column| {
+                    folder.add(labels.clone().into(), false, column)
+                })
+            }
+            PlanKind::Call(call) if call.function != Function::AbsentOverTime => {
+                let Some(call) = self.as_range_call(call, grid)? else {
+                    return Ok(None);
+                };
+                let sink: RowSink<'_> =
+                    &mut |labels, drop_name, column| folder.add(labels, drop_name, column);
+                self.each_row(&call, grid, sink)
+            }
+            _ => return Ok(None),
+        };
+        if folder.saw_histogram {
+            self.budget.release(self.budget.held().saturating_sub(before));
+            return Ok(None);
+        }
+        outcome.and_then(|()| folder.finish()).map(Some)
+    }
+}
+
+/// A group while series are folded into it: a state for each step.
+enum State {
+    Sums(Vec<Option<Sum>>),
+    Means(Vec<Option<Mean>>),
+    /// [`ABSENT`] where there is nothing yet.
+    Numbers(Vec<f64>),
+}
+
+struct Group {
+    labels: Identity,
+    drop_name: bool,
+    state: State,
+}
+
+/// Folds series into groups.
+struct Folder<'f, 'a> {
+    evaluator: &'f Evaluator<'a>,
+    op: AggregateOp,
+    grouping: &'f Grouping,
+    numbers: Groups<'f>,
+    groups: Vec<Group>,
+    /// What was folded, to find out whether two series could not be told apart.
+    folded: Vec<Row>,
+    steps: usize,
+    /// Whether a series turned out to have histograms, which are not folded here.
+    saw_histogram: bool,
+}
+
+impl<'f, 'a> Folder<'f, 'a> {
+    fn new(
+        evaluator: &'f Evaluator<'a>,
+        op: AggregateOp,
+        grouping: &'f Grouping,
+        grid: &Grid,
+    ) -> Self {
+        Self {
+            evaluator,
+            op,
+            grouping,
+            numbers: Groups::new(!grouping.without, &grouping.labels),
+            groups: Vec::new(),
+            folded: Vec::new(),
+            steps: grid.steps,
+            saw_histogram: false,
+        }
+    }
+
+    fn add(&mut self, labels: Identity, drop_name: bool, column: &Column) -> Result<(), Error> {
+        if column.histograms.is_some() {
+            self.saw_histogram = true;
+            return Err(execution("a histogram cannot be folded as it is read"));
+        }
+        let number = self.numbers.of(&labels);
+        if number == self.groups.len() {
+            self.evaluator.budget.room_for(number + 1, self.steps)?;
+            self.evaluator.budget.hold(self.steps)?;
+            let state = match self.op {
+                AggregateOp::Sum => State::Sums(vec![None; self.steps]),
+                AggregateOp::Avg => State::Means(vec![None; self.steps]),
+                _ => State::Numbers(vec![ABSENT; self.steps]),
+            };
+            let group = group_labels(self.grouping, &labels).into();
+            self.groups.push(Group { labels: group, drop_name, state });
+        }
+        let group = &mut self.groups[number];
+        group.drop_name |= drop_name;
+        match &mut group.state {
+            State::Sums(sums) => add_to(sums, column, Sum::of, Sum::add),
+            State::Means(means) => add_to(means, column, Mean::of, Mean::add),
+            State::Numbers(numbers) => fold_numbers(self.op, numbers, column),
+        }
+        self.folded.push(Row { labels, drop_name, column: Column::of_floats(Vec::new()) });
+        Ok(())
+    }
+
+    fn finish(self) -> Result<Vec<Row>, Error> {
+        self.evaluator.unique(self.folded)?;
+        let rows = self.groups.into_iter().map(|Group { labels, drop_name, state }| {
+            let floats = match state {
+                State::Sums(sums) => values(sums, Sum::total),
+                State::Means(means) => values(means, Mean::value),
+                State::Numbers(numbers) => numbers,
+            };
+            Row { labels, drop_name, column: Column::of_floats(floats) }
+        });
+        Ok(rows.filter(|row| !row.column.is_empty()).collect())
+    }
+}
+
+fn add_to<S: Copy>(
+    states: &mut [Option<S>],
+    column: &Column,
+    begin: impl Fn(f64) -> S,
+    add: impl Fn(&mut S, f64),
+) {
+    for (state, value) in states.iter_mut().zip(&column.floats) {
+        if is_absent(*value) {
+            continue;
+        }
+        match state {
+            Some(state) => add(state, *value),
+            None => *state = Some(begin(*value)),
+        }
+    }
+}
+
+fn fold_numbers(op: AggregateOp, numbers: &mut [f64], column: &Column) {
+    for (number, value) in numbers.iter_mut().zip(&column.floats) {
+        if is_absent(*value) {
+            continue;
+        }
+        // NaN, which the mark of an absent value is too, gives way to any number.
+        *number = match op {
+            AggregateOp::Group => 1.0,
+            AggregateOp::Count if is_absent(*number) => 1.0,
+            AggregateOp::Count => *number + 1.0,
+            AggregateOp::Min if number.is_nan() || *value < *number => *value,
+            AggregateOp::Max if number.is_nan() || *value > *number => *value,
+            _ => *number,
+        };
+    }
+}
+
+fn values<S>(states: Vec<Option<S>>, value: impl Fn(S) -> f64) -> Vec<f64> {
+    states.into_iter().map(|state| state.map_or(ABSENT, &value)).collect()
+}

@@ -1,0 +1,167 @@
+//! Aggregations of a window: `sum_over_time` and the like.
+
+use obs_model::Sample;
+
+use super::Evaluator;
+use super::range::{Outcome, Window};
+use crate::promql::annotation::Note;
+use crate::promql::float::{self, Mean, Sum};
+use crate::promql::value::SampleValue;
+
+fn float(value: f64) -> Outcome {
+    Ok(Some(SampleValue::Float(value)))
+}
+
+pub(super) fn present(_: &Evaluator<'_>, _: &Window<'_>) -> Outcome {
+    float(1.0)
+}
+
+pub(super) fn count(_: &Evaluator<'_>, window: &Window<'_>) -> Outcome {
+    float((window.floats.len() + window.histograms.len()) as f64)
+}
+
+pub(super) fn sum(evaluator: &Evaluator<'_>, window: &Window<'_>) -> Outcome {
+    if !window.histograms.is_empty() {
+        return evaluator.histogram_sum_over(window);
+    }
+    let mut sum = Sum::default();
+    for sample in window.floats {
+        sum.add(sample.value);
+    }
+    float(if sum.value.is_infinite() { sum.value } else { sum.total() })
+}
+
+pub(super) fn avg(evaluator: &Evaluator<'_>, window: &Window<'_>) -> Outcome {
+    if !window.histograms.is_empty() {
+        return evaluator.histogram_avg_over(window);
+    }
+    let [first, rest @ ..] = window.floats else {
+        return Ok(None);
+    };
+    let mut mean = Mean::of(first.value);
+    for sample in rest {
+        mean.add(sample.value);
+    }
+    float(mean.value())
+}
+
+pub(super) fn max(evaluator: &Evaluator<'_>, window: &Window<'_>) -> Outcome {
+    extreme(evaluator, window, |value, best| value > best).map(value_of)
+}
+
+pub(super) fn min(evaluator: &Evaluator<'_>, window: &Window<'_>) -> Outcome {
+    extreme(evaluator, window, |value, best| value < best).map(value_of)
+}
+
+pub(super) fn time_of_max(evaluator: &Evaluator<'_>, window: &Window<'_>) -> Outcome {
+    extreme(evaluator, window, |value, best| value >= best).map(time_of)
+}
+
+pub(super) fn time_of_min(evaluator: &Evaluator<'_>, window: &Window<'_>) -> Outcome {
+    extreme(evaluator, window, |value, best| value <= best).map(time_of)
+}
+
+fn value_of(sample: Option<Sample>) -> Option<SampleValue> {
+    sample.map(|sample| SampleValue::Float(sample.value))
+}
+
+fn time_of(sample: Option<Sample>) -> Option<SampleValue> {
+    sample.map(|sample| SampleValue::Float(sample.timestamp.as_secs_f64()))
+}
+
+/// The last sample that is `better` than the best before it, or that follows NaN.
+fn extreme(
+    evaluator: &Evaluator<'_>,
+    window: &Window<'_>,
+    better: impl Fn(f64, f64) -> bool,
+) -> Result<Option<Sample>, crate::Error> {
+    let Some(first) = window.floats.first() else {
+        return Ok(None);
+    };
+    note_ignored(evaluator, window);
+    let mut best = *first;
+    for sample in window.floats {
+        if better(sample.value, best.value) || best.value.is_nan() {
+            best = *sample;
+        }
+    }
+    Ok(Some(best))
+}
+
+/// Says that histograms in the window are passed over.
+pub(super) fn note_ignored(evaluator: &Evaluator<'_>, window: &Window<'_>) {
+    if !window.histograms.is_empty() {
+        evaluator.note(Note::HistogramIgnoredInRange(window.metric()), window.span);
+    }
+}
+
+pub(super) fn last(_: &Evaluator<'_>, window: &Window<'_>) -> Outcome {
+    Ok(match (window.floats.last(), window.histograms.last()) {
+        (Some(float), Some(histogram)) if float.timestamp > histogram.timestamp => {
+            Some(SampleValue::Float(float.value))
+        }
+        (_, Some(histogram)) => Some(SampleValue::Histogram(histogram.value.clone())),
+        (Some(float), None) => Some(SampleValue::Float(float.value)),
+        (None, None) => None,
+    })
+}
+
+pub(super) fn time_of_last(_: &Evaluator<'_>, window: &Window<'_>) -> Outcome {
+    let float = window.floats.last().map(|sample| sample.timestamp);
+    let histogram = window.histograms.last().map(|sample| sample.timestamp);
+    Ok(float.max(histogram).map(|time| SampleValue::Float(time.as_secs_f64())))
+}
+
+/// The numbers of a window, apart from their times; `None` if there is none.
+fn values(evaluator: &Evaluator<'_>, window: &Window<'_>) -> Option<Vec<f64>> {
+    if window.floats.is_empty() {
+        return None;
+    }
+    note_ignored(evaluator, window);
+    Some(window.floats.iter().map(|sample| sample.value).collect())
+}
+
+pub(super) fn quantile(evaluator: &Evaluator<'_>, window: &Window<'_>) -> Outcome {
+    let q = window.arguments[0];
+    let Some(mut values) = values(evaluator, window) else {
+        return Ok(None);
+    };
+    // A comparison the other way round would let NaN through.
+    if !(0.0..=1.0).contains(&q) {
+        evaluator.note(Note::InvalidQuantile(q), window.span);
+    }
+    float(float::quantile(q, &mut values))
+}
+
+pub(super) fn mad(evaluator: &Evaluator<'_>, window: &Window<'_>) -> Outcome {
+    let Some(mut values) = values(evaluator, window) else {
+        return Ok(None);
+    };
+    let median = float::quantile(0.5, &mut values);
+    values.iter_mut().for_each(|value| *value = (*value - median).abs());
+    float(float::quantile(0.5, &mut values))
+}
+
+pub(super) fn stdvar(evaluator: &Evaluator<'_>, window: &Window<'_>) -> Outcome {
+    variance(evaluator, window).map_or(Ok(None), float)
+}
+
+pub(super) fn stddev(evaluator: &Evaluator<'_>, window: &Window<'_>) -> Outcome {
+    variance(evaluator, window).map_or(Ok(None), |variance| float(variance.sqrt()))
+}
+
+/// Welford's variance with compensated sums.
+fn variance(evaluator: &Evaluator<'_>, window: &Window<'_>) -> Option<f64> {
+    if window.floats.is_empty() {
+        return None;
+    }
+    note_ignored(evaluator, window);
+    let (mut count, mut mean, mut squares) = (0.0, Sum::default(), Sum::default());
+    for sample in window.floats {
+        count += 1.0;
+        let difference = sample.value - mean.total();
+        mean.add(difference / count);
+        squares.add(difference * (sample.value - mean.total()));
+    }
+    Some(squares.total() / count)
+}
