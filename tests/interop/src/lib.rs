@@ -3,6 +3,8 @@
 //! Everything listens on a free loopback port. A process ends with the value that stands for it, also when the test
 //! fails.
 
+#[cfg(doctest)]
+mod book;
 mod http;
 mod process;
 mod service;
