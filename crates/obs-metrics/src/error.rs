@@ -24,6 +24,19 @@ pub(crate) enum Kind {
     BucketsInUse { name: String },
     #[error("set the buckets of {target}: there are {limit} such rules already")]
     TooManyRules { target: String, limit: usize },
+    #[error("set up {target}: {problems}")]
+    InvalidTracker { target: String, problems: String },
+    #[error("{operation} the {kind} {name:?}: a {kind} accepts {accepted}")]
+    WrongOperation {
+        operation: &'static str,
+        kind: &'static str,
+        name: String,
+        accepted: &'static str,
+    },
+    #[error("record into {name:?} with the labels {given}: {problems}; accepted are {accepted}")]
+    WrongLabels { name: String, given: String, problems: String, accepted: String },
+    #[error("record NaN into the histogram {name:?}: numbers and infinities are accepted")]
+    NotANumber { name: String },
 }
 
 impl Error {
@@ -43,6 +56,21 @@ impl Error {
     #[must_use]
     pub fn is_too_many_rules(&self) -> bool {
         matches!(self.0, Kind::TooManyRules { .. })
+    }
+
+    /// Whether a collector, a latency tracker or a throughput monitor was described in a way that is not acceptable.
+    #[must_use]
+    pub fn is_invalid_tracker(&self) -> bool {
+        matches!(self.0, Kind::InvalidTracker { .. })
+    }
+
+    /// Whether a collector was used in a way that its type, its labels or its values do not allow.
+    #[must_use]
+    pub fn is_wrong_use(&self) -> bool {
+        matches!(
+            self.0,
+            Kind::WrongOperation { .. } | Kind::WrongLabels { .. } | Kind::NotANumber { .. }
+        )
     }
 
     /// Whether the buckets came after the metric's first use.

@@ -13,6 +13,7 @@
 //! - [`catalog`] has typed handles for workflows, tools, databases, language models, business and resources, and
 //!   wrappers that count work however it ends: well, with an error, cancelled or in a panic.
 //! - [`typed`] has handles for the hot path: `static` metrics and families with typed labels.
+//! - [`trackers`] measure latencies and throughput in process, and make metrics from names in a configuration.
 //! - [`process`] reads what the process uses: memory, CPU time, files, threads.
 //!
 //! ```
@@ -80,6 +81,7 @@ mod registry;
 mod rules;
 mod sync;
 mod track;
+pub mod trackers;
 pub mod typed;
 
 pub use buckets::{

@@ -329,6 +329,12 @@ impl Registry {
         Ok(family)
     }
 
+    /// Makes `name` belong to metrics of `kind`, if it may; else says in which way it may not, as in the table at
+    /// [`Registry`].
+    pub(crate) fn claim(&self, name: &str, kind: MetricKind) -> Result<(), &'static str> {
+        self.family_or_new(name, kind).map(drop).map_err(Refusal::as_str)
+    }
+
     /// The series of `labels`, made now unless a cap is reached.
     fn new_series<H: Handled>(&self, family: &Family, labels: Labels) -> Option<Arc<Series>> {
         if family.overflow.get().is_some() && self.is_full(family) {

@@ -38,7 +38,7 @@ impl Refusal {
         Self::InvalidValue,
     ];
 
-    const fn as_str(self) -> &'static str {
+    pub(crate) const fn as_str(self) -> &'static str {
         match self {
             Self::LabelLimits => "label_limits",
             Self::NameTooLong => "name_too_long",
