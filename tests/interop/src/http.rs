@@ -69,6 +69,10 @@ pub fn request(
     body: &[u8],
 ) -> Option<Answer> {
     let mut stream = TcpStream::connect(address).ok()?;
+    // A connection to a free port of the ephemeral range may get that very port as its own, and then reaches itself.
+    if stream.local_addr().ok()? == stream.peer_addr().ok()? {
+        return None;
+    }
     stream.set_read_timeout(Some(Duration::from_secs(60))).ok()?;
     let mut head = format!("{method} {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n");
     for (name, value) in headers {

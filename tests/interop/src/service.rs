@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use crate::{Answer, Process, binary, eventually, free_port, get, post};
+use crate::{Answer, Process, binary, eventually, get, post};
 
 /// How to start the service.
 #[derive(Clone, Debug, Default)]
@@ -57,29 +57,44 @@ impl Service {
             Ok(file) => Stdio::from(file),
             Err(error) => panic!("{name} cannot be created: {error}"),
         };
-        let (api, admin) = (free_port(), free_port());
         let mut command = Command::new(binary("analyst"));
         command
-            .args(["--listen", &format!("127.0.0.1:{api}")])
+            .args(["--listen", "127.0.0.1:0"])
             .args(["--database".as_ref(), folder.path().join("analyst.db").as_os_str()])
             .args(options.arguments)
-            .env("METRICS_PORT", admin.to_string())
+            .env("METRICS_PORT", "0")
             .envs(options.environment)
             .stdin(Stdio::null())
             .stdout(create("stdout"))
             .stderr(create("stderr"));
-        let service = Self {
-            process: Process::start(&mut command),
-            folder,
-            api: format!("127.0.0.1:{api}"),
-            admin: format!("127.0.0.1:{admin}"),
-        };
+        let process = Process::start(&mut command);
+        let mut service = Self { process, folder, api: String::new(), admin: String::new() };
+        // The system chooses both ports, and the service says which: a port that a test had picked could be taken
+        // by anyone before the service binds it.
         eventually("the service's first answer", Duration::from_secs(60), || {
-            let live = get(&service.admin, "/api/health/live")?;
-            let ready = get(&service.api, "/")?;
-            (live.status == 200 && ready.status == 200).then_some(())
+            service.assert_alive();
+            service.admin = service.announced("obskit is running")?;
+            service.api = service.announced("the analyst serves")?;
+            // Nothing is asked of the service itself: it would count that, and the tests compare its counts.
+            (get(&service.admin, "/api/health/startup")?.status == 200).then_some(())
         });
         service
+    }
+
+    /// Fails at once, with what it wrote, when the process has ended.
+    fn assert_alive(&mut self) {
+        if let Some(status) = self.process.ended() {
+            panic!("the service ended with {status}: {}{}", self.stdout(), self.stderr());
+        }
+    }
+
+    /// The address in the first log line whose message starts with `message`.
+    fn announced(&self, message: &str) -> Option<String> {
+        self.stdout().lines().find_map(|line| {
+            let line: serde_json::Value = serde_json::from_str(line).ok()?;
+            let address = line["metadata"]["address"].as_str()?;
+            line["message"].as_str()?.starts_with(message).then(|| address.to_owned())
+        })
     }
 
     /// Where the service itself listens: `host:port`.
