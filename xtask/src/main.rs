@@ -4,6 +4,7 @@
 mod bench;
 mod doc;
 mod features;
+mod fuzz;
 mod layers;
 mod process;
 mod requirements;
@@ -49,6 +50,14 @@ enum Command {
     Interop,
     /// Builds the API documentation, with warnings as errors, and runs the documentation's examples.
     Doc,
+    /// Feeds the parsers and the evaluator with made-up input (nightly compiler).
+    Fuzz {
+        /// One target; without it, all of them.
+        target: Option<String>,
+        /// How long each target runs.
+        #[arg(long, default_value_t = 600)]
+        seconds: u32,
+    },
     /// Measures; writes target/bench/NAME.json.
     Bench {
         /// What to measure.
@@ -71,6 +80,7 @@ fn main() -> ExitCode {
         Command::Peers => setup::peers(),
         Command::Interop => setup::peers().and_then(|()| test::interop()),
         Command::Doc => doc::build(),
+        Command::Fuzz { target, seconds } => fuzz::run_targets(target.as_deref(), seconds),
         Command::Bench { name, arguments } => bench::run(name, &arguments),
     };
     match outcome {
