@@ -1,4 +1,4 @@
-//! POST over HTTP and HTTPS.
+//! Sending over HTTP and HTTPS.
 
 use std::fmt;
 use std::sync::Arc;
@@ -6,14 +6,16 @@ use std::time::Duration;
 
 use obs_model::{Clock, REDACTED, Redactor, SystemClock};
 use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
-use reqwest::{Client, Response, StatusCode};
+use reqwest::{Client, Response};
 use rustls::crypto::ring;
 use rustls::{ClientConfig, RootCertStore};
 use rustls_platform_verifier::BuilderVerifierExt;
 use url::Url;
 
 use crate::error::Kind;
-use crate::{Error, Message, SendError, SendFuture, Transport, retry_after};
+use crate::{
+    Error, HttpAnswer, HttpMethod, Message, SendError, SendFuture, Transport, Verdict, retry_after,
+};
 
 /// How much of an answer is read: enough to reuse the connection after a usual answer.
 const ANSWER_LIMIT: usize = 16 * 1_024;
@@ -22,7 +24,10 @@ const ANSWER_WAIT: Duration = Duration::from_secs(1);
 /// How much of a refusal is shown, in characters.
 const EXCERPT_CHARS: usize = 200;
 
-/// Where and how to POST.
+/// Says what an answer means.
+type Judge = Arc<dyn Fn(&HttpAnswer<'_>) -> Verdict + Send + Sync>;
+
+/// Where and how to send.
 ///
 /// Its `Debug` form shows neither the credentials, path and query of the URL nor the values of secret headers.
 #[derive(Clone)]
@@ -30,6 +35,8 @@ pub struct HttpConfig {
     url: String,
     content_type: String,
     headers: Vec<(String, String, Secrecy)>,
+    method: HttpMethod,
+    judge: Option<Judge>,
     clock: Arc<dyn Clock>,
 }
 
@@ -48,6 +55,8 @@ impl HttpConfig {
             url: url.into(),
             content_type: "application/json".to_owned(),
             headers: Vec::new(),
+            method: HttpMethod::Post,
+            judge: None,
             clock: Arc::new(SystemClock::new()),
         }
     }
@@ -70,6 +79,34 @@ impl HttpConfig {
     #[must_use]
     pub fn with_secret_header(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
         self.headers.push((name.into(), value.into(), Secrecy::Secret));
+        self
+    }
+
+    /// This config with another method than POST.
+    #[must_use]
+    pub fn with_method(mut self, method: HttpMethod) -> Self {
+        self.method = method;
+        self
+    }
+
+    /// This config with its own reading of answers, in place of [`HttpAnswer::by_status`]: for protocols that say in the
+    /// body what was stored, or that have other rules for what may be tried again.
+    ///
+    /// ```
+    /// use obs_delivery::{HttpConfig, Verdict};
+    ///
+    /// let config = HttpConfig::new("https://example.com/in").with_judge(|answer| match answer.status {
+    ///     409 => Verdict::Delivered, // It was there already.
+    ///     _ => answer.by_status(),
+    /// });
+    /// # let _ = config;
+    /// ```
+    #[must_use]
+    pub fn with_judge(
+        mut self,
+        judge: impl Fn(&HttpAnswer<'_>) -> Verdict + Send + Sync + 'static,
+    ) -> Self {
+        self.judge = Some(Arc::new(judge));
         self
     }
 
@@ -98,13 +135,16 @@ impl fmt::Debug for HttpConfig {
         let origin = Url::parse(&self.url).map_or_else(|_| REDACTED.to_owned(), |url| origin(&url));
         f.debug_struct("HttpConfig")
             .field("url", &origin)
+            .field("method", &self.method)
             .field("content_type", &self.content_type)
             .field("headers", &headers)
             .finish_non_exhaustive()
     }
 }
 
-/// POSTs each message to one URL.
+/// Sends each message to one URL, with POST unless the config says otherwise.
+///
+/// What an answer means is up to [`HttpConfig::with_judge`], and without that to its status:
 ///
 /// | answer | meaning |
 /// |---|---|
@@ -123,6 +163,8 @@ pub struct HttpTransport {
     url: Url,
     origin: String,
     headers: HeaderMap,
+    method: HttpMethod,
+    judge: Option<Judge>,
     clock: Arc<dyn Clock>,
 }
 
@@ -143,22 +185,23 @@ impl HttpTransport {
         };
         let origin = origin(&url);
         match client(&url) {
-            Ok(client) => Ok(Self { client, url, origin, headers, clock: config.clock }),
+            Ok(client) => {
+                let HttpConfig { method, judge, clock, .. } = config;
+                Ok(Self { client, url, origin, headers, method, judge, clock })
+            }
             Err(source) => Err(Kind::Client { origin, source }.into()),
         }
     }
 
-    async fn post(&self, message: &Message) -> Result<(), SendError> {
+    async fn exchange(&self, message: &Message) -> Result<(), SendError> {
         let headers = self.headers_of(message)?;
-        let request =
-            self.client.post(self.url.clone()).headers(headers).body(message.body().clone());
+        let request = self
+            .client
+            .request(self.method.into(), self.url.clone())
+            .headers(headers)
+            .body(message.body().clone());
         match request.send().await {
-            Ok(response) if response.status().is_success() => {
-                // The message has arrived: whether the answer can be read does not matter.
-                let _ = read(response).await;
-                Ok(())
-            }
-            Ok(response) => Err(self.refusal(response).await),
+            Ok(response) => self.outcome(response).await,
             Err(error) => Err(self.failure(error)),
         }
     }
@@ -173,15 +216,23 @@ impl HttpTransport {
         Ok(headers)
     }
 
-    async fn refusal(&self, response: Response) -> SendError {
+    async fn outcome(&self, response: Response) -> Result<(), SendError> {
         let status = response.status();
         let wait = response
             .headers()
             .get(RETRY_AFTER)
             .and_then(|value| value.to_str().ok())
             .and_then(|value| retry_after::parse(value, self.clock.now()));
-        let answer = read(response).await;
-        let text = String::from_utf8_lossy(&answer);
+        let body = read(response).await;
+        let answer = HttpAnswer { status: status.as_u16(), body: &body };
+        let verdict = match &self.judge {
+            Some(judge) => judge(&answer),
+            None => answer.by_status(),
+        };
+        if verdict == Verdict::Delivered {
+            return Ok(());
+        }
+        let text = String::from_utf8_lossy(&body);
         let excerpt: String = text.trim().chars().take(EXCERPT_CHARS).collect();
         let mut line = format!("{} answered {status}", self.origin);
         if status.is_redirection() {
@@ -191,14 +242,14 @@ impl HttpTransport {
             line.push_str(": ");
             line.push_str(&Redactor::new().text(&excerpt));
         }
-        if !is_passing(status) {
-            return SendError::permanent(line);
+        if verdict == Verdict::Permanent {
+            return Err(SendError::permanent(line));
         }
         let error = SendError::passing(line);
-        match wait {
+        Err(match wait {
             Some(wait) => error.with_retry_after(wait),
             None => error,
-        }
+        })
     }
 
     fn failure(&self, error: reqwest::Error) -> SendError {
@@ -216,7 +267,7 @@ impl HttpTransport {
 
 impl Transport for HttpTransport {
     fn send<'a>(&'a self, message: &'a Message) -> SendFuture<'a> {
-        Box::pin(self.post(message))
+        Box::pin(self.exchange(message))
     }
 }
 
@@ -234,14 +285,6 @@ impl fmt::Debug for HttpTransport {
             .field("headers", &names)
             .finish_non_exhaustive()
     }
-}
-
-fn is_passing(status: StatusCode) -> bool {
-    status.is_server_error()
-        || matches!(
-            status,
-            StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_EARLY | StatusCode::TOO_MANY_REQUESTS
-        )
 }
 
 /// The scheme, host and port, and a sign that there is more.

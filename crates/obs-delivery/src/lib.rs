@@ -65,13 +65,15 @@
 //!
 //! # Features
 //!
-//! - `http` (default): [`HttpTransport`], POST over HTTP and HTTPS with reqwest, rustls and ring.
+//! - `http` (default): [`HttpTransport`], POST (or PUT, DELETE) over HTTP and HTTPS with reqwest, rustls and ring.
 //!
 //! # Limits
 //!
 //! One message in flight per destination, so the throughput is one message a round trip. Messages are held
 //! in memory: what is undelivered when the process ends is lost.
 
+#[cfg(feature = "http")]
+mod answer;
 mod backoff;
 mod config;
 mod delivery;
@@ -87,6 +89,8 @@ mod status;
 mod transport;
 mod worker;
 
+#[cfg(feature = "http")]
+pub use answer::{HttpAnswer, HttpMethod, Verdict};
 pub use config::{DeliveryConfig, RetryPolicy};
 pub use delivery::Delivery;
 pub use error::Error;
