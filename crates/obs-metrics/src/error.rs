@@ -35,6 +35,10 @@ pub(crate) enum Kind {
     },
     #[error("record into {name:?} with the labels {given}: {problems}; accepted are {accepted}")]
     WrongLabels { name: String, given: String, problems: String, accepted: String },
+    #[error("read {what}: {cause}")]
+    Unreadable { what: String, cause: String },
+    #[error("start {what}: {cause}")]
+    NotStarted { what: String, cause: String },
     #[error("record NaN into the histogram {name:?}: numbers and infinities are accepted")]
     NotANumber { name: String },
 }
@@ -71,6 +75,30 @@ impl Error {
             self.0,
             Kind::WrongOperation { .. } | Kind::WrongLabels { .. } | Kind::NotANumber { .. }
         )
+    }
+
+    /// The error of a [`Collect`](crate::collect::Collect) that could not read `what` because of `cause`; both are
+    /// fragments of a sentence.
+    #[must_use]
+    pub fn unreadable(what: &str, cause: &str) -> Self {
+        Kind::Unreadable { what: what.to_owned(), cause: cause.to_owned() }.into()
+    }
+
+    #[cfg(target_os = "linux")]
+    pub(crate) fn unreadable_file(path: &std::path::Path, error: &std::io::Error) -> Self {
+        Kind::Unreadable { what: path.display().to_string(), cause: error.to_string() }.into()
+    }
+
+    /// Whether figures could not be read from the system.
+    #[must_use]
+    pub fn is_unreadable(&self) -> bool {
+        matches!(self.0, Kind::Unreadable { .. })
+    }
+
+    /// Whether background work could not be started.
+    #[must_use]
+    pub fn is_not_started(&self) -> bool {
+        matches!(self.0, Kind::NotStarted { .. })
     }
 
     /// Whether the buckets came after the metric's first use.

@@ -14,7 +14,7 @@
 //!   wrappers that count work however it ends: well, with an error, cancelled or in a panic.
 //! - [`typed`] has handles for the hot path: `static` metrics and families with typed labels.
 //! - [`trackers`] measure latencies and throughput in process, and make metrics from names in a configuration.
-//! - [`process`] reads what the process uses: memory, CPU time, files, threads.
+//! - [`collect`] reads what the process, its container, the machine, the runtime and the allocator say, on a schedule.
 //!
 //! ```
 //! use metrics::{counter, histogram};
@@ -71,12 +71,12 @@
 mod buckets;
 pub mod catalog;
 mod cells;
+pub mod collect;
 mod error;
 pub mod expose;
 mod names;
 mod native;
 mod number;
-pub mod process;
 mod registry;
 mod rules;
 mod sync;

@@ -220,3 +220,28 @@ fn ten_million_label_sets_cannot_exhaust_the_memory() {
     let overflow = [("otel_metric_overflow", "true")];
     assert_eq!(registry.value("flood_total", &overflow), Some(10_090_000.0 - 10_000.0));
 }
+
+#[test]
+fn a_series_is_removed_at_once_unless_somebody_holds_it_and_makes_room() {
+    let config = RegistryConfig { max_series: 2, ..RegistryConfig::default() };
+    let registry = Registry::new(config);
+    for round in 0..5 {
+        let path = round.to_string();
+        registry.gauge("mounted", &[("path", &path)]).set(1.0);
+        assert_eq!(registry.value("mounted", &[("path", &path)]), Some(1.0));
+        assert!(registry.remove("mounted", &[("path", &path)]));
+        assert_eq!(registry.value("mounted", &[("path", &path)]), None);
+    }
+    assert_eq!(registry.value("obskit_metrics_series", &[]), Some(0.0));
+
+    let held = registry.counter("jobs_total", &[]);
+    held.increment(3);
+    assert!(!registry.remove("jobs_total", &[]));
+    drop(held);
+    assert!(registry.remove("jobs_total", &[]));
+    registry.counter("jobs_total", &[]).increment(1);
+    assert_eq!(registry.value("jobs_total", &[]), Some(1.0));
+
+    assert!(!registry.remove("unknown", &[]));
+    assert!(!registry.remove("obskit_metrics_series", &[]));
+}

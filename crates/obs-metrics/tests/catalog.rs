@@ -9,7 +9,7 @@ use obs_metrics::catalog::{
     BusinessMetrics, DatabaseMetrics, LlmCall, LlmMetrics, ResourceMetrics, ToolMetrics,
     WorkflowMetrics, WorkflowOwner, describe_api, describe_logs,
 };
-use obs_metrics::process::ProcessMetrics;
+use obs_metrics::collect::{Collect, ProcessCollector};
 use obs_metrics::{Outcome, Registry};
 use obs_model::{Gather, MetricKind, MetricValue};
 
@@ -75,7 +75,7 @@ fn use_all(registry: &Registry, namespace: &str) {
     let resources = ResourceMetrics::new(registry);
     resources.record_streaming_accumulator(2_000);
     resources.record_conversation_history(6_000_000);
-    ProcessMetrics::new(registry).refresh();
+    ProcessCollector::new(registry).refresh().unwrap();
 
     describe_api(registry);
     describe_logs(registry);
@@ -204,7 +204,7 @@ fn nothing_is_shown_before_its_first_use_but_the_gauge_of_active_workflows() {
         LlmMetrics::new(&registry),
         BusinessMetrics::new(&registry),
         ResourceMetrics::new(&registry),
-        ProcessMetrics::new(&registry),
+        ProcessCollector::new(&registry),
     );
     let after = registry.render_text();
     let shown = "# HELP analyst_workflow_active_executions Workflows that run now.\n\
@@ -234,60 +234,6 @@ fn what_the_user_set_before_a_catalog_stands() {
     let text = registry.render_text();
     assert!(text.contains("# HELP llm_tokens_used Mine.\n"));
     assert!(text.contains("llm_tokens_used_bucket{model=\"m\",type=\"input\",le=\"7\"} 1\n"));
-}
-
-#[cfg(target_os = "linux")]
-#[test]
-fn the_process_is_described_by_prometheus_own_names_with_plausible_values() {
-    let registry = Registry::default();
-    let process = ProcessMetrics::new(&registry);
-    process.refresh();
-    let value = |name: &str| registry.value(name, &[]).unwrap_or_else(|| panic!("no {name}"));
-    let memory = |of: &str| registry.value("memory_usage_bytes", &[("type", of)]).unwrap();
-    assert!(value("process_resident_memory_bytes") > 500_000.0);
-    assert!(value("process_virtual_memory_bytes") >= value("process_resident_memory_bytes"));
-    assert!(memory("virtual") >= memory("rss") && memory("rss") > 500_000.0);
-    assert!(value("process_threads") >= 2.0);
-    assert!(value("process_max_fds") >= value("process_open_fds"));
-    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
-    let age = now.as_secs_f64() - value("process_start_time_seconds");
-    assert!((-2.0..600.0).contains(&age), "{age}");
-
-    let open = value("process_open_fds");
-    let files: Vec<_> = (0..200).map(|_| std::fs::File::open("/proc/self/stat").unwrap()).collect();
-    process.refresh();
-    // OK because other tests of this process open and close files too, but far fewer.
-    assert!(value("process_open_fds") > open + 100.0);
-    drop(files);
-
-    let cpu = value("process_cpu_seconds_total");
-    let deadline = std::time::Instant::now() + Duration::from_secs(20);
-    while value("process_cpu_seconds_total") <= cpu {
-        assert!(std::time::Instant::now() < deadline);
-        std::hint::black_box((0..1_000_000_u64).sum::<u64>());
-        process.refresh();
-    }
-}
-
-#[tokio::test(start_paused = true)]
-async fn the_process_metrics_are_refreshed_at_once_and_every_ten_seconds() {
-    let registry = Registry::default();
-    let process = ProcessMetrics::new(&registry);
-    let rss = registry.gauge("memory_usage_bytes", &[("type", "rss")]);
-    let read = || registry.value("memory_usage_bytes", &[("type", "rss")]).unwrap();
-    let watch = async {
-        tokio::time::sleep(Duration::from_secs(1)).await;
-        assert!(read() > 0.0);
-        rss.set(-1.0);
-        tokio::time::sleep(Duration::from_millis(8_900)).await;
-        assert_eq!(read(), -1.0);
-        tokio::time::sleep(Duration::from_millis(200)).await;
-        assert!(read() > 0.0);
-    };
-    tokio::select! {
-        () = process.run() => unreachable!("it runs for ever"),
-        () = watch => {}
-    }
 }
 
 #[test]

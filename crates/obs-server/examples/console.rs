@@ -20,7 +20,7 @@ use obs_errors::{Details, ErrorConfig, ErrorTracker};
 use obs_health::{Check, CheckOutcome, Criticality, HealthConfig, HealthRegistry};
 use obs_metrics::Registry;
 use obs_metrics::catalog::{WorkflowMetrics, WorkflowOwner, describe_api};
-use obs_metrics::process::ProcessMetrics;
+use obs_metrics::collect::Collectors;
 use obs_model::{Clock, Context, CorrelationId, Resource, Severity, SystemClock, WithContext as _};
 use obs_profiling::CpuProfiler;
 use obs_query::{Selector, SeriesStore, StoreConfig, sample_on_grid};
@@ -58,8 +58,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
         Arc::new(registry.clone()),
         Arc::clone(&clock),
     ));
-    let process = ProcessMetrics::new(&registry);
-    tokio::spawn(async move { process.run().await });
+    let _collecting = Collectors::standard(&registry).start()?;
     tokio::spawn(Arc::clone(&alerts).run_on_interval());
     let library = Library { folder: folder.clone(), errors: errors.clone() };
     tokio::spawn(drive(service(library.clone())));

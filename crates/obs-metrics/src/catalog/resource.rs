@@ -15,7 +15,7 @@ const HISTORY_BUCKETS: &[f64] = &[1e3, 1e4, 1e5, 5e5, 1e6, 5e6, 1e7];
 ///
 /// | metric | |
 /// |---|---|
-/// | `memory_usage_bytes{type}` | memory in use; [`ProcessMetrics`](crate::process::ProcessMetrics) sets the types it can read |
+/// | `memory_usage_bytes{type}` | memory in use; [`ProcessCollector`](crate::collect::ProcessCollector) sets the types it can read |
 /// | `streaming_accumulator_size_bytes` | how large an accumulator of streamed output became |
 /// | `conversation_history_size_bytes` | how large a conversation's history is |
 ///

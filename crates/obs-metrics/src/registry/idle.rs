@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
+use obs_model::Labels;
 use tokio::time::MissedTickBehavior;
 
 use super::family::{Family, OVERFLOW_LABEL};
@@ -90,6 +91,42 @@ impl Registry {
             self.forget_taken_out(count);
         }
         count
+    }
+
+    /// Takes out one series now, unless somebody holds a handle on it; says whether it did. Labels are given as the
+    /// exposition shows them.
+    ///
+    /// It is for gauges of things that are gone, whose last value would mislead. Handles in the caches of threads,
+    /// which the macros leave there, count as held unless there is an idle timeout.
+    ///
+    /// ```
+    /// let registry = obs_metrics::Registry::default();
+    /// registry.gauge("mounted", &[("path", "/mnt")]).set(1.0);
+    /// assert!(registry.remove("mounted", &[("path", "/mnt")]));
+    /// assert_eq!(registry.value("mounted", &[("path", "/mnt")]), None);
+    /// assert!(!registry.remove("mounted", &[("path", "/mnt")]));
+    /// ```
+    pub fn remove(&self, name: &str, labels: &[(&str, &str)]) -> bool {
+        let mut taken_out = self.0.taken_out.lock();
+        let own = self.0.own.families();
+        let found = self
+            .family(name)
+            .filter(|family| !own.iter().any(|own| Arc::ptr_eq(own, family)))
+            .zip(Labels::new(labels.iter().copied()).ok())
+            .and_then(|(family, labels)| Some((family.find(&labels)?, family)));
+        let Some((series, family)) = found else { return false };
+        let is_overflow = series.labels.get(OVERFLOW_LABEL).is_some();
+        if is_overflow || series.is_held() {
+            return false;
+        }
+        if let Cell::Gauge(cell) = &series.cell {
+            // What was written so far goes; only what is written from here on brings the series back.
+            cell.take_written();
+        }
+        taken_out.push(TakenOut::new(&family, series));
+        self.forget_taken_out(1);
+        self.look_after(&mut taken_out);
+        true
     }
 
     /// Sees to it that no handle on the series that were just taken out is given out again.

@@ -10,7 +10,6 @@ use obs_alerts::{
 use obs_model::{AlertEvent, Clock, ManualClock, Sink};
 use obs_query::{Selector, SeriesStore, StoreConfig};
 
-use super::memory_limit;
 use crate::config::{ConfigError, Origin, Problem, RuleSettings, Settings, SignalKind};
 use crate::error::StartError;
 
@@ -49,7 +48,7 @@ pub(crate) fn prepare(
         let taken: Vec<String> = rules.iter().map(|rule| rule.id().to_owned()).collect();
         let defaults = defaults::rules(&defaults::DefaultRules {
             namespace: settings.metrics.namespace.clone(),
-            memory_limit_bytes: memory_limit::read(),
+            memory_limit_bytes: obs_metrics::collect::memory_limit_bytes(),
         });
         // OK because a rule of the service's own with a default's id is meant to replace it.
         rules.extend(

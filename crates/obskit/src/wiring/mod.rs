@@ -12,8 +12,6 @@ mod figures;
 pub(crate) mod health;
 #[cfg(feature = "tracing")]
 pub(crate) mod logs;
-#[cfg(feature = "alerts")]
-mod memory_limit;
 #[cfg(feature = "metrics")]
 pub(crate) mod series;
 mod tasks;

@@ -1,8 +1,8 @@
-//! The recorder, the process figures and the series store.
+//! The recorder, the collectors and the series store.
 
 use std::sync::Arc;
 
-use obs_metrics::process::ProcessMetrics;
+use obs_metrics::collect::{Collecting, Collectors};
 use obs_metrics::{Exemplars, Registry, RegistryConfig, catalog};
 use obs_model::{Clock, Gather};
 use obs_query::{SeriesStore, StoreConfig};
@@ -16,6 +16,8 @@ use crate::error::StartError;
 pub(crate) struct SeriesPart {
     pub(crate) registry: Registry,
     pub(crate) store: Arc<SeriesStore>,
+    /// The collectors, which run for as long as this is kept.
+    _collecting: Option<Collecting>,
 }
 
 /// Installs the recorder and fills the store from it. When metrics are off, both exist and stay empty.
@@ -41,7 +43,8 @@ pub(crate) fn start(
         ..StoreConfig::default()
     };
     if !settings.metrics.enabled {
-        return Ok(SeriesPart { registry, store: Arc::new(SeriesStore::new(store_config)) });
+        let store = Arc::new(SeriesStore::new(store_config));
+        return Ok(SeriesPart { registry, store, _collecting: None });
     }
     registry.install().map_err(|_| {
         StartError::already_set("a metrics recorder is installed in this process already")
@@ -51,11 +54,12 @@ pub(crate) fn start(
     obs_query::describe_metrics();
     // OK after the installation only: the store binds its own counters to the recorder that it finds.
     let store = Arc::new(SeriesStore::new(store_config));
-    let process = ProcessMetrics::new(&registry);
-    tasks.spawn(async move { process.run().await });
+    let collecting = Collectors::standard(&registry)
+        .start()
+        .map_err(|error| StartError::part("the metrics collectors", error))?;
     let expiring = registry.clone();
     tasks.spawn(async move { expiring.run_expiry().await });
     let source: Arc<dyn Gather> = Arc::new(registry.clone());
     tasks.spawn(obs_query::sample_on_grid(Arc::clone(&store), source, Arc::clone(clock)));
-    Ok(SeriesPart { registry, store })
+    Ok(SeriesPart { registry, store, _collecting: Some(collecting) })
 }
