@@ -1,10 +1,11 @@
 //! What the admin listener is told: where it listens, who may read it, and how much it takes.
 
-use obs_metrics::expose::Created;
 use std::fmt;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
+use obs_metrics::expose::Created;
+use obs_query::promql::EngineOptions;
 use subtle::ConstantTimeEq;
 
 use crate::Error;
@@ -73,6 +74,39 @@ impl From<&str> for Secret {
     }
 }
 
+/// How the Prometheus HTTP API answers.
+#[derive(Clone, Debug)]
+pub struct PrometheusConfig {
+    /// How queries are evaluated, and how much each may use.
+    pub engine: EngineOptions,
+    /// How many queries are evaluated at once; further ones wait in line, for as long as a query may take. 20 by
+    /// default.
+    pub max_concurrent_queries: usize,
+    /// Whether samples are taken in by remote write, and how large its requests may be; off by default.
+    pub remote_write: Option<RemoteWriteConfig>,
+}
+
+impl Default for PrometheusConfig {
+    fn default() -> Self {
+        Self { engine: EngineOptions::default(), max_concurrent_queries: 20, remote_write: None }
+    }
+}
+
+/// How large the requests of a remote write may be.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RemoteWriteConfig {
+    /// The largest body in bytes, as it is sent; 16 MiB by default.
+    pub max_body_bytes: usize,
+    /// The largest body in bytes, uncompressed; 32 MiB by default.
+    pub max_decompressed_bytes: usize,
+}
+
+impl Default for RemoteWriteConfig {
+    fn default() -> Self {
+        Self { max_body_bytes: 16 * 1_024 * 1_024, max_decompressed_bytes: 32 * 1_024 * 1_024 }
+    }
+}
+
 /// How the admin listener is set up.
 #[derive(Clone, Debug)]
 pub struct ServerConfig {
@@ -99,6 +133,8 @@ pub struct ServerConfig {
     pub max_connections: usize,
     /// How many protected requests may be under way at once; further ones get a 503. 32 by default.
     pub max_concurrent_requests: usize,
+    /// How the Prometheus HTTP API answers.
+    pub prometheus: PrometheusConfig,
 }
 
 impl Default for ServerConfig {
@@ -114,6 +150,7 @@ impl Default for ServerConfig {
             max_body_bytes: 64 * 1_024,
             max_connections: 256,
             max_concurrent_requests: 32,
+            prometheus: PrometheusConfig::default(),
         }
     }
 }
@@ -153,6 +190,7 @@ impl ServerConfig {
             ("max_body_bytes", self.max_body_bytes),
             ("max_connections", self.max_connections),
             ("max_concurrent_requests", self.max_concurrent_requests),
+            ("max_concurrent_queries", self.prometheus.max_concurrent_queries),
         ] {
             if value == 0 {
                 problems.push(format!("{name} is 0: at least 1 is accepted"));

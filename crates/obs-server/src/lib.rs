@@ -49,11 +49,20 @@
 //! | `/api/obskit/v1/alerts`, `…/history?hours=N`, `…/rules` | alerts and rules | `alerts` |
 //! | `POST /api/obskit/v1/alerts/test?channel=NAME` | sends a test alert | `alerts` |
 //! | `/api/obskit/v1/series?match=SELECTOR&minutes=N` | samples from the store | |
+//! | `/api/v1/query`, `query_range`, `series`, `labels`, `label/{name}/values`, `metadata`, `targets`, `status/…` | the Prometheus HTTP API | |
+//! | `POST /api/v1/write` | remote write 1.0, off unless [`PrometheusConfig::remote_write`] is set | |
 //! | `/api/obskit/v1/self` | build, uptime, state of the store | |
 //! | `/`, `/errors/{fingerprint}`, `/login` | the console | |
 //!
 //! HEAD works wherever GET does. A refusal is JSON, `{"error":{"code","message"}}`. A path whose part of obskit
 //! was not handed over answers 404 with the code `not_enabled`.
+//!
+//! # Queries
+//!
+//! Paths under `/api/v1` answer as Prometheus 3.5 does, so that Grafana's Prometheus data source and `promtool query`
+//! work against this listener; errors there are `{"status":"error","errorType","error"}`. Queries run on threads of their
+//! own, [`PrometheusConfig::max_concurrent_queries`] at once, within the limits of [`PrometheusConfig::engine`]; a query
+//! ends when its client hangs up. Answers of more than some megabytes are written while they are sent.
 //!
 //! # Who may read what
 //!
@@ -76,6 +85,11 @@
 //! |---|---|---|
 //! | `obskit_admin_requests_total` | `path`, `status` | requests by route; unknown paths are `unmatched` |
 //! | `obskit_admin_auth_failures_total` | `reason` | `wrong_token` or `rate_limited` |
+//! | `obskit_queries` | | queries that are under way |
+//! | `obskit_query_duration_seconds` | | how long queries took, the time in line included |
+//! | `obskit_query_failures_total` | `reason` | queries without a result, by type of error |
+//! | `obskit_remote_write_samples_total` | | samples that were stored |
+//! | `obskit_remote_write_refused_total` | `reason` | samples that were refused |
 //!
 //! # Limits
 //!
@@ -104,9 +118,26 @@ pub fn describe() {
         "obskit_admin_auth_failures_total",
         "Wrong or refused tokens that were presented to the admin listener"
     );
+    metrics::describe_gauge!("obskit_queries", "Queries that are under way");
+    metrics::describe_histogram!(
+        "obskit_query_duration_seconds",
+        "How long queries took, the time in line included"
+    );
+    metrics::describe_counter!(
+        "obskit_query_failures_total",
+        "Queries without a result, by type of error"
+    );
+    metrics::describe_counter!(
+        "obskit_remote_write_samples_total",
+        "Samples that were stored by remote write"
+    );
+    metrics::describe_counter!(
+        "obskit_remote_write_refused_total",
+        "Samples of remote writes that were refused, by reason"
+    );
 }
 
-pub use config::{DEFAULT_PORT, Secret, ServerConfig};
+pub use config::{DEFAULT_PORT, PrometheusConfig, RemoteWriteConfig, Secret, ServerConfig};
 pub use error::Error;
 pub use server::{Bound, ServeReport, bind};
 pub use state::AdminState;

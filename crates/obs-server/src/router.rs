@@ -16,7 +16,7 @@ use tokio::sync::Semaphore;
 
 use crate::guard::{Denied, Guard};
 use crate::reply::{self, ApiError};
-use crate::{AdminState, ServerConfig, api, console};
+use crate::{AdminState, PrometheusConfig, ServerConfig, api, console};
 
 /// What every handler can reach.
 pub(crate) struct App {
@@ -25,9 +25,16 @@ pub(crate) struct App {
     pub(crate) created: obs_metrics::expose::Created,
     #[cfg(feature = "profiling")]
     pub(crate) profiles: api::pprof::UnderWay,
+    pub(crate) prometheus: PrometheusConfig,
+    pub(crate) queries: api::prometheus::Pool,
+    /// Places for remote writes, of which each holds its whole request in memory.
+    pub(crate) writes: Arc<Semaphore>,
     request_timeout: Duration,
     places: Semaphore,
 }
+
+/// How many remote writes are taken in at once.
+const MAX_CONCURRENT_WRITES: usize = 4;
 
 impl App {
     fn new(config: &ServerConfig, state: AdminState) -> Self {
@@ -37,9 +44,17 @@ impl App {
             state,
             #[cfg(feature = "profiling")]
             profiles: api::pprof::UnderWay::default(),
+            prometheus: config.prometheus.clone(),
+            queries: api::prometheus::Pool::new(config.prometheus.max_concurrent_queries),
+            writes: Arc::new(Semaphore::new(MAX_CONCURRENT_WRITES)),
             request_timeout: config.request_timeout,
             places: Semaphore::new(config.max_concurrent_requests),
         }
+    }
+
+    /// How long a request may take in all.
+    pub(crate) fn request_timeout(&self) -> Duration {
+        self.request_timeout
     }
 
     /// What stands around every page of the console.
@@ -70,7 +85,11 @@ pub(crate) fn router(config: &ServerConfig, state: AdminState) -> Router {
             .route("/debug/pprof/profile", get(api::pprof::profile).head(api::pprof::profile_head))
             .method_not_allowed_fallback(wrong_method),
     );
-    let protected = protected.route_layer(from_fn_with_state(Arc::clone(&app), protect));
+    // A query takes as long as the engine allows; its own timeout bounds it.
+    let queries =
+        api::prometheus::routes(&config.prometheus).method_not_allowed_fallback(wrong_method);
+    let protected =
+        protected.merge(queries).route_layer(from_fn_with_state(Arc::clone(&app), protect));
     timed(open_routes(config))
         .merge(protected)
         .fallback(unknown_path)

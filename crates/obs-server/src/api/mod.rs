@@ -13,6 +13,7 @@ pub(crate) mod health;
 pub(crate) mod metrics;
 #[cfg(feature = "profiling")]
 pub(crate) mod pprof;
+pub(crate) mod prometheus;
 pub(crate) mod series;
 
 use obs_model::Timestamp;

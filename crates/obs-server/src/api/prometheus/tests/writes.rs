@@ -1,0 +1,140 @@
+//! What remote write takes in and what it refuses.
+
+use axum::http::Method;
+use obs_query::{Selector, TimeRange};
+use prost::Message as _;
+use serde_json::json;
+
+use super::super::write::messages::{ProstLabel, ProstRequest, ProstSample, ProstSeries};
+use super::{Answer, NOW, Service};
+
+type Points<'a> = &'a [(i64, f64)];
+
+fn body(series: &[(&[(&str, &str)], Points<'_>)]) -> Vec<u8> {
+    let timeseries = series
+        .iter()
+        .map(|(labels, points)| ProstSeries {
+            labels: labels
+                .iter()
+                .map(|(name, value)| ProstLabel { name: (*name).into(), value: (*value).into() })
+                .collect(),
+            samples: points
+                .iter()
+                .map(|(timestamp, value)| ProstSample { value: *value, timestamp: *timestamp })
+                .collect(),
+        })
+        .collect();
+    let message = ProstRequest { timeseries, metadata: Vec::new() }.encode_to_vec();
+    snap::raw::Encoder::new().compress_vec(&message).unwrap()
+}
+
+async fn write(service: &Service, body: Vec<u8>) -> Answer {
+    let headers = [
+        ("content-type", "application/x-protobuf"),
+        ("content-encoding", "snappy"),
+        ("x-prometheus-remote-write-version", "0.1.0"),
+    ];
+    service.send(Method::POST, "/api/v1/write", &headers, body).await
+}
+
+#[tokio::test]
+async fn samples_of_interleaved_series_are_stored_the_epoch_included() {
+    let service = Service::new();
+    let (a, b) = ([("__name__", "a"), ("job", "x")], [("__name__", "b")]);
+    let sent = body(&[(&a, &[(0, 1.0)]), (&b, &[(0, 5.0)]), (&a, &[(15_000, 2.0)])]);
+    assert_eq!(write(&service, sent).await.status, 204);
+    let found = service.store.select(&Selector::metric("a"), TimeRange::all());
+    let points: Vec<_> =
+        found[0].samples.iter().map(|s| (s.timestamp.as_millis(), s.value)).collect();
+    assert_eq!(points, [(0, 1.0), (15_000, 2.0)]);
+    let answer = service.get("/api/v1/query?query=b&time=0").await;
+    assert_eq!(answer.data()["result"], json!([{"metric": {"__name__": "b"}, "value": [0, "5"]}]));
+}
+
+#[tokio::test]
+async fn bad_samples_are_refused_with_their_numbers_and_the_good_ones_stored() {
+    let service = Service::new();
+    let now = NOW.as_millis();
+    let a = [("__name__", "a")];
+    assert_eq!(write(&service, body(&[(&a, &[(now, 1.0)])])).await.status, 204);
+    let unnamed = [("job", "x")];
+    let invalid = [("__name__", "c"), ("not a name", "x")];
+    let twice = [("__name__", "d"), ("x", "1"), ("x", "2")];
+    let sent = body(&[
+        (&a, &[(now - 1, 1.0), (now, 1.0), (now + 1, 2.0)]),
+        (&[("__name__", "old")], &[(0, 1.0)]),
+        (&unnamed, &[(now, 1.0)]),
+        (&invalid, &[(now, 1.0), (now + 1, 1.0)]),
+        (&twice, &[(now, 1.0)]),
+        (&[("__name__", "b")], &[(now, 7.0)]),
+    ]);
+    let answer = write(&service, sent).await;
+    assert_eq!(answer.status, 400);
+    let text = answer.text();
+    assert!(
+        text.starts_with(
+            "7 samples were refused and 2 stored (out_of_order: 1, duplicate: 1, too_old: 1, invalid_labels: 4); the first: sample of a"
+        ),
+        "{text}"
+    );
+    assert_eq!(service.store.stats().samples, 3);
+}
+
+#[tokio::test]
+async fn a_stale_marker_ends_a_series() {
+    let service = Service::new();
+    let now = NOW.as_millis();
+    let sent = body(&[(&[("__name__", "a")], &[(now - 1_000, 1.0), (now, obs_query::STALE)])]);
+    assert_eq!(write(&service, sent).await.status, 204);
+    let answer = service.get("/api/v1/query?query=a").await;
+    assert_eq!(answer.data()["result"], json!([]));
+}
+
+#[tokio::test]
+async fn other_encodings_and_versions_are_not_accepted() {
+    let service = Service::new();
+    for (headers, status) in [
+        (&[("content-type", "application/x-protobuf;proto=prometheus.WriteRequest")][..], 204),
+        (&[], 204),
+        (&[("content-type", "application/x-protobuf;proto=io.prometheus.write.v2.Request")], 415),
+        (&[("content-type", "application/json")], 415),
+        (&[("content-encoding", "gzip")], 415),
+    ] {
+        let sent = body(&[]);
+        let answer = service.send(Method::POST, "/api/v1/write", headers, sent).await;
+        assert_eq!(answer.status, status, "{headers:?}");
+    }
+}
+
+#[tokio::test]
+async fn what_is_no_request_is_refused_and_nothing_of_it_stored() {
+    let mut service = Service::new();
+    let limits = service.config.prometheus.remote_write.as_mut().unwrap();
+    (limits.max_body_bytes, limits.max_decompressed_bytes) = (10_000, 1_000_000);
+    let compress = |bytes: &[u8]| snap::raw::Encoder::new().compress_vec(bytes).unwrap();
+    let good = body(&[(&[("__name__", "a")], &[(0, 1.0)])]);
+    let mut cut = snap::raw::Decoder::new().decompress_vec(&good).unwrap();
+    cut.pop();
+    for (sent, status, text) in [
+        (b"not snappy".to_vec(), 400, "snappy block format"),
+        (compress(&cut), 400, "is not a write request: it ends within a field"),
+        (compress(&vec![0; 2_000_000]), 413, "too large"),
+        (compress(&vec![0; 1_000_001]), 413, ""),
+        // The length that a body claims counts before any memory is taken for it.
+        (b"\xff\xff\xff\xff\x0f".to_vec(), 413, "at most 1000000"),
+    ] {
+        let answer = write(&service, sent).await;
+        assert_eq!(answer.status, status, "{}", answer.text());
+        assert!(answer.text().contains(text), "{}", answer.text());
+    }
+    assert_eq!(service.store.stats().samples, 0);
+}
+
+#[tokio::test]
+async fn it_is_off_unless_it_is_asked_for() {
+    let mut service = Service::new();
+    service.config.prometheus.remote_write = None;
+    let answer = write(&service, body(&[])).await;
+    assert_eq!(answer.status, 404);
+    assert!(answer.text().contains("remote write receiver needs to be enabled"));
+}

@@ -1,0 +1,249 @@
+//! Reading the body of a remote write: `prometheus.WriteRequest` of protocol 1.0, without copying its texts.
+//!
+//! <https://github.com/prometheus/prometheus/blob/main/prompb/types.proto>
+
+use std::fmt;
+use std::ops::Range;
+
+use obs_model::{Sample, Timestamp};
+
+/// Where a body stops being a write request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Malformed {
+    Truncated,
+    Varint,
+    WireType(u8),
+    FieldType(u32),
+    NotText,
+}
+
+impl fmt::Display for Malformed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Truncated => f.write_str("it ends within a field"),
+            Self::Varint => f.write_str("a number has more than 64 bits"),
+            Self::WireType(kind) => write!(f, "there is no wire type {kind}"),
+            Self::FieldType(field) => write!(f, "field {field} has another type"),
+            Self::NotText => f.write_str("a label is not UTF-8"),
+        }
+    }
+}
+
+/// A write request whose texts are still in the body.
+#[derive(Debug, Default)]
+pub(super) struct WriteRequest<'a> {
+    pub(super) series: Vec<TimeSeries>,
+    pub(super) labels: Vec<(&'a str, &'a str)>,
+    pub(super) samples: Vec<Sample>,
+}
+
+/// One series: where its labels and samples are among those of the request.
+#[derive(Clone, Debug, Default)]
+pub(super) struct TimeSeries {
+    pub(super) labels: Range<usize>,
+    pub(super) samples: Range<usize>,
+    /// How many native histograms it has.
+    pub(super) histograms: usize,
+}
+
+impl<'a> WriteRequest<'a> {
+    pub(super) fn read(body: &'a [u8]) -> Result<Self, Malformed> {
+        let mut request = Self::default();
+        let mut fields = Fields(body);
+        while let Some((field, value)) = fields.next()? {
+            if field == 1 {
+                request.read_series(value.bytes(field)?)?;
+            }
+        }
+        Ok(request)
+    }
+
+    fn read_series(&mut self, message: &'a [u8]) -> Result<(), Malformed> {
+        let (labels, samples) = (self.labels.len(), self.samples.len());
+        let mut histograms = 0;
+        let mut fields = Fields(message);
+        while let Some((field, value)) = fields.next()? {
+            match field {
+                1 => self.labels.push(label(value.bytes(field)?)?),
+                2 => self.samples.push(sample(value.bytes(field)?)?),
+                4 => histograms += 1,
+                _ => {}
+            }
+        }
+        self.series.push(TimeSeries {
+            labels: labels..self.labels.len(),
+            samples: samples..self.samples.len(),
+            histograms,
+        });
+        Ok(())
+    }
+}
+
+fn label(message: &[u8]) -> Result<(&str, &str), Malformed> {
+    let (mut name, mut text) = ("", "");
+    let mut fields = Fields(message);
+    while let Some((field, value)) = fields.next()? {
+        let part = match field {
+            1 => &mut name,
+            2 => &mut text,
+            _ => continue,
+        };
+        *part = std::str::from_utf8(value.bytes(field)?).map_err(|_| Malformed::NotText)?;
+    }
+    Ok((name, text))
+}
+
+fn sample(message: &[u8]) -> Result<Sample, Malformed> {
+    let mut sample = Sample { timestamp: Timestamp::EPOCH, value: 0.0 };
+    let mut fields = Fields(message);
+    while let Some((field, value)) = fields.next()? {
+        match (field, value) {
+            (1, Value::Fixed64(bits)) => sample.value = f64::from_bits(bits),
+            (2, Value::Varint(bits)) => {
+                sample.timestamp = Timestamp::from_millis(bits.cast_signed());
+            }
+            (1 | 2, _) => return Err(Malformed::FieldType(field)),
+            _ => {}
+        }
+    }
+    Ok(sample)
+}
+
+/// The value of a field.
+#[derive(Clone, Copy, Debug)]
+enum Value<'a> {
+    Varint(u64),
+    Fixed64(u64),
+    Bytes(&'a [u8]),
+    Fixed32,
+}
+
+impl<'a> Value<'a> {
+    fn bytes(self, field: u32) -> Result<&'a [u8], Malformed> {
+        match self {
+            Self::Bytes(bytes) => Ok(bytes),
+            _ => Err(Malformed::FieldType(field)),
+        }
+    }
+}
+
+/// The fields of a message, one after the other.
+struct Fields<'a>(&'a [u8]);
+
+impl<'a> Fields<'a> {
+    fn next(&mut self) -> Result<Option<(u32, Value<'a>)>, Malformed> {
+        if self.0.is_empty() {
+            return Ok(None);
+        }
+        let key = self.varint()?;
+        let field = u32::try_from(key >> 3).map_err(|_| Malformed::Varint)?;
+        let value = match (key & 7) as u8 {
+            0 => Value::Varint(self.varint()?),
+            1 => Value::Fixed64(u64::from_le_bytes(self.array()?)),
+            2 => {
+                let length = usize::try_from(self.varint()?).map_err(|_| Malformed::Truncated)?;
+                let (bytes, rest) = self.0.split_at_checked(length).ok_or(Malformed::Truncated)?;
+                self.0 = rest;
+                Value::Bytes(bytes)
+            }
+            5 => {
+                self.array::<4>()?;
+                Value::Fixed32
+            }
+            kind => return Err(Malformed::WireType(kind)),
+        };
+        Ok(Some((field, value)))
+    }
+
+    fn array<const N: usize>(&mut self) -> Result<[u8; N], Malformed> {
+        let (bytes, rest) = self.0.split_first_chunk().ok_or(Malformed::Truncated)?;
+        self.0 = rest;
+        Ok(*bytes)
+    }
+
+    fn varint(&mut self) -> Result<u64, Malformed> {
+        let mut number = 0_u64;
+        for (index, &byte) in self.0.iter().enumerate().take(10) {
+            let bits = u64::from(byte & 0x7f);
+            // The tenth byte has room for one bit only.
+            if index == 9 && byte > 1 {
+                return Err(Malformed::Varint);
+            }
+            number |= bits << (7 * index);
+            if byte < 0x80 {
+                self.0 = &self.0[index + 1..];
+                return Ok(number);
+            }
+        }
+        Err(if self.0.len() < 10 { Malformed::Truncated } else { Malformed::Varint })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use prost::Message as _;
+
+    use super::super::messages::{ProstLabel, ProstRequest, ProstSample, ProstSeries};
+    use super::*;
+
+    fn requests() -> impl Strategy<Value = ProstRequest> {
+        let label =
+            ("[a-z]{0,4}", "\\PC{0,4}").prop_map(|(name, value)| ProstLabel { name, value });
+        let sample = (any::<f64>(), any::<i64>())
+            .prop_map(|(value, timestamp)| ProstSample { value, timestamp });
+        let series = (prop::collection::vec(label, 0..4), prop::collection::vec(sample, 0..4))
+            .prop_map(|(labels, samples)| ProstSeries { labels, samples });
+        (prop::collection::vec(series, 0..4), prop::collection::vec("[a-z]{0,4}", 0..2))
+            .prop_map(|(timeseries, metadata)| ProstRequest { timeseries, metadata })
+    }
+
+    proptest! {
+        #[test]
+        fn a_request_reads_as_a_generated_decoder_reads_it(sent in requests()) {
+            let body = sent.encode_to_vec();
+            let read = WriteRequest::read(&body).unwrap();
+            prop_assert_eq!(read.series.len(), sent.timeseries.len());
+            for (read_series, series) in read.series.iter().zip(&sent.timeseries) {
+                let labels: Vec<(&str, &str)> =
+                    series.labels.iter().map(|label| (&*label.name, &*label.value)).collect();
+                prop_assert_eq!(&read.labels[read_series.labels.clone()], &labels[..]);
+                let samples = &read.samples[read_series.samples.clone()];
+                prop_assert_eq!(samples.len(), series.samples.len());
+                for (sample, sent) in samples.iter().zip(&series.samples) {
+                    prop_assert_eq!(sample.timestamp.as_millis(), sent.timestamp);
+                    // The other encoder leaves out a zero, also a negative one.
+                    let same = sample.value == sent.value || sample.value.to_bits() == sent.value.to_bits();
+                    prop_assert!(same, "{} {}", sample.value, sent.value);
+                }
+            }
+        }
+
+        #[test]
+        fn whatever_comes_is_read_or_refused(body in prop::collection::vec(any::<u8>(), 0..200)) {
+            let _ = WriteRequest::read(&body);
+        }
+
+        #[test]
+        fn a_request_that_is_cut_is_never_read_past_its_end(sent in requests(), cut in any::<prop::sample::Index>()) {
+            let body = sent.encode_to_vec();
+            let end = cut.index(body.len() + 1);
+            let _ = WriteRequest::read(&body[..end]);
+        }
+    }
+
+    #[test]
+    fn what_is_wrong_with_a_body_is_named() {
+        for (body, expected) in [
+            (&b"\x0a\x05ab"[..], Malformed::Truncated),
+            (b"\x0b", Malformed::WireType(3)),
+            (b"\x08\xff\xff\xff\xff\xff\xff\xff\xff\xff\x02", Malformed::Varint),
+            (b"\x08\x01", Malformed::FieldType(1)),
+            (b"\x0a\x05\x0a\x03\x0a\x01\xff", Malformed::NotText),
+            (b"\x0a\x04\x12\x02\x08\x01", Malformed::FieldType(1)),
+            (b"\x09\x00", Malformed::Truncated),
+        ] {
+            assert_eq!(WriteRequest::read(body).unwrap_err(), expected, "{body:x?}");
+        }
+    }
+}

@@ -1,0 +1,190 @@
+//! `write`: takes samples in by Prometheus' remote write, protocol 1.0.
+
+mod decode;
+
+#[cfg(test)]
+pub(super) mod messages;
+
+use std::sync::Arc;
+
+use axum::extract::{Request, State};
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use obs_model::Labels;
+use obs_query::SeriesStore;
+
+use self::decode::{TimeSeries, WriteRequest};
+use super::{form, store};
+use crate::router::App;
+
+/// Takes in one request: all of it, or all but what is wrong with it.
+pub(super) async fn receive(State(app): State<Arc<App>>, request: Request) -> Response {
+    let Some(limits) = app.prometheus.remote_write.clone() else {
+        let text =
+            "remote write receiver needs to be enabled: it is off unless the service asks for it";
+        return refused(StatusCode::NOT_FOUND, text);
+    };
+    let store = match store(&app) {
+        Ok(store) => store,
+        Err(refusal) => return refused(StatusCode::NOT_FOUND, &refusal.message),
+    };
+    if let Err(problem) = check_headers(request.headers()) {
+        return refused(StatusCode::UNSUPPORTED_MEDIA_TYPE, &problem);
+    }
+    let body = match form::body(request, &app).await {
+        Ok(body) => body,
+        Err(refusal) => return refusal.into_response(),
+    };
+    // As many as are taken in at once are in memory as a whole; the others wait with what they sent.
+    let Ok(place) = Arc::clone(&app.writes).acquire_owned().await else {
+        return refused(StatusCode::SERVICE_UNAVAILABLE, "the service is about to end");
+    };
+    let work = move || {
+        let _place = place;
+        take_in(&store, &body, limits.max_decompressed_bytes)
+    };
+    let outcome = tokio::task::spawn_blocking(work).await.unwrap_or_else(|_| {
+        Err((
+            StatusCode::INTERNAL_SERVER_ERROR,
+            String::from("the request failed inside the server"),
+        ))
+    });
+    match outcome {
+        Ok(()) => StatusCode::NO_CONTENT.into_response(),
+        Err((status, text)) => refused(status, &text),
+    }
+}
+
+/// A refusal in plain text, as senders write it to their logs.
+fn refused(status: StatusCode, text: &str) -> Response {
+    (status, format!("{text}\n")).into_response()
+}
+
+fn check_headers(headers: &HeaderMap) -> Result<(), String> {
+    let text = |name| headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let encoding = text(header::CONTENT_ENCODING);
+    if !encoding.is_empty() && !encoding.eq_ignore_ascii_case("snappy") {
+        return Err(format!(
+            "{encoding:?} is not an encoding of remote write 1.0: expected snappy"
+        ));
+    }
+    let content = text(header::CONTENT_TYPE);
+    let mut parts = content.split(';').map(str::trim);
+    let kind = parts.next().unwrap_or_default();
+    if !kind.is_empty() && !kind.eq_ignore_ascii_case("application/x-protobuf") {
+        return Err(format!("{kind:?} is not remote write: expected application/x-protobuf"));
+    }
+    match parts.find_map(|part| part.strip_prefix("proto=")) {
+        None | Some("prometheus.WriteRequest") => Ok(()),
+        Some(other) => Err(format!(
+            "the message {other:?} is not accepted: expected prometheus.WriteRequest, of remote write 1.0"
+        )),
+    }
+}
+
+type Problem = (StatusCode, String);
+
+fn take_in(store: &SeriesStore, body: &[u8], most: usize) -> Result<(), Problem> {
+    let bad = |text: String| (StatusCode::BAD_REQUEST, text);
+    let length = snap::raw::decompress_len(body)
+        .map_err(|error| bad(format!("the body is not in the snappy block format: {error}")))?;
+    if length > most {
+        let text = format!("the body has {length} bytes uncompressed: at most {most} are accepted");
+        return Err((StatusCode::PAYLOAD_TOO_LARGE, text));
+    }
+    let message = snap::raw::Decoder::new()
+        .decompress_vec(body)
+        .map_err(|error| bad(format!("the body is not in the snappy block format: {error}")))?;
+    let request = WriteRequest::read(&message)
+        .map_err(|problem| bad(format!("the body is not a write request: {problem}")))?;
+    let mut refused = Refused::default();
+    for series in &request.series {
+        append(store, &request, series, &mut refused);
+    }
+    metrics::counter!("obskit_remote_write_samples_total").increment(refused.stored);
+    match refused.text() {
+        None => Ok(()),
+        Some(text) => Err(bad(text)),
+    }
+}
+
+fn append(
+    store: &SeriesStore,
+    request: &WriteRequest<'_>,
+    series: &TimeSeries,
+    refused: &mut Refused,
+) {
+    let pairs = &request.labels[series.labels.clone()];
+    let samples = &request.samples[series.samples.clone()];
+    if series.histograms > 0 {
+        refused.note("histograms_not_stored", series.histograms, || {
+            "native histograms are not stored".to_owned()
+        });
+    }
+    let labels = match label_set(pairs) {
+        Ok(labels) => labels,
+        Err(problem) => return refused.note("invalid_labels", samples.len(), || problem),
+    };
+    for sample in samples {
+        match store.append(&labels, *sample) {
+            Ok(()) => refused.stored += 1,
+            Err(error) => refused.note(reason(&error), 1, || error.to_string()),
+        }
+    }
+}
+
+fn label_set(pairs: &[(&str, &str)]) -> Result<Labels, String> {
+    let labels = Labels::new(pairs.iter().copied()).map_err(|error| error.to_string())?;
+    if labels.len() < pairs.len() {
+        return Err(format!("series {labels} has a label twice"));
+    }
+    Ok(labels)
+}
+
+fn reason(error: &obs_query::Error) -> &'static str {
+    if error.is_out_of_order() {
+        "out_of_order"
+    } else if error.is_duplicate() {
+        "duplicate"
+    } else if error.is_too_old() {
+        "too_old"
+    } else if error.is_series_limit() {
+        "series_limit"
+    } else {
+        "invalid_labels"
+    }
+}
+
+/// What was stored and what was not.
+#[derive(Debug, Default)]
+struct Refused {
+    stored: u64,
+    /// How many samples for each reason.
+    counts: Vec<(&'static str, usize)>,
+    first: Option<String>,
+}
+
+impl Refused {
+    fn note(&mut self, reason: &'static str, samples: usize, text: impl FnOnce() -> String) {
+        metrics::counter!("obskit_remote_write_refused_total", "reason" => reason)
+            .increment(samples as u64);
+        match self.counts.iter_mut().find(|(known, _)| *known == reason) {
+            Some((_, count)) => *count += samples,
+            None => self.counts.push((reason, samples)),
+        }
+        self.first.get_or_insert_with(text);
+    }
+
+    /// What to tell the sender; `None` when everything was stored.
+    fn text(&self) -> Option<String> {
+        let first = self.first.as_ref()?;
+        let count: usize = self.counts.iter().map(|(_, count)| count).sum();
+        let each: Vec<String> =
+            self.counts.iter().map(|(reason, count)| format!("{reason}: {count}")).collect();
+        Some(format!(
+            "{count} samples were refused and {} stored ({}); the first: {first}",
+            self.stored,
+            each.join(", ")
+        ))
+    }
+}
