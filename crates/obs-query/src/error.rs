@@ -17,7 +17,9 @@ enum Kind {
         "sample of {series} at {at} is before the series' last one at {last}: expected a later time"
     )]
     OutOfOrder { series: Labels, at: Timestamp, last: Timestamp },
-    #[error("sample of {series} at {at} is a duplicate: the series already has one at that time")]
+    #[error(
+        "sample of {series} at {at} is a duplicate: the series already has one at that time with another value"
+    )]
     Duplicate { series: Labels, at: Timestamp },
     #[error(
         "sample of {series} at {at} is too old: expected a time after {oldest}, where the retention ends"
@@ -27,6 +29,10 @@ enum Kind {
     SeriesLimit { series: Labels, limit: usize },
     #[error("series {series} was refused: expected a label __name__ that is not empty")]
     Unnamed { series: Labels },
+    #[error("the series was removed from the store: expected an id that is resolved anew")]
+    UnknownSeries,
+    #[error("chunk of {series} is not valid: expected {expected}")]
+    Chunk { series: Labels, expected: &'static str },
     #[error("selector {given:?} is not valid: {}", Listed(problems))]
     Selector { given: String, problems: Vec<Problem> },
     #[error("matcher {matcher} is not valid: {message}")]
@@ -56,6 +62,14 @@ impl Error {
         Self::from(Kind::Unnamed { series: series.clone() })
     }
 
+    pub(crate) fn unknown_series() -> Self {
+        Self::from(Kind::UnknownSeries)
+    }
+
+    pub(crate) fn chunk(series: &Labels, expected: &'static str) -> Self {
+        Self::from(Kind::Chunk { series: series.clone(), expected })
+    }
+
     pub(crate) fn selector(given: &str, problems: Vec<Problem>) -> Self {
         let given = given.chars().take(MAX_QUOTED_CHARS).collect();
         Self::from(Kind::Selector { given, problems })
@@ -82,7 +96,7 @@ impl Error {
         matches!(*self.0, Kind::OutOfOrder { .. })
     }
 
-    /// Whether the series already had a sample at that time.
+    /// Whether the series already had a sample at that time, with another value.
     #[must_use]
     pub fn is_duplicate(&self) -> bool {
         matches!(*self.0, Kind::Duplicate { .. })
@@ -104,6 +118,18 @@ impl Error {
     #[must_use]
     pub fn is_unnamed(&self) -> bool {
         matches!(*self.0, Kind::Unnamed { .. })
+    }
+
+    /// Whether a series' id is not known, or not any more: its labels may be resolved again.
+    #[must_use]
+    pub fn is_unknown_series(&self) -> bool {
+        matches!(*self.0, Kind::UnknownSeries)
+    }
+
+    /// Whether the bytes of a chunk could not be read or did not fit what was there.
+    #[must_use]
+    pub fn is_invalid_chunk(&self) -> bool {
+        matches!(*self.0, Kind::Chunk { .. })
     }
 
     /// Whether a selector or a matcher could not be understood.

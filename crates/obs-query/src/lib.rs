@@ -1,7 +1,9 @@
 //! The in-process series store of obskit, and PromQL over it.
 //!
-//! - [`SeriesStore`] keeps the recent samples of every series in memory: bounded in time, in series and in
-//!   samples, with whatever does not fit counted.
+//! - [`SeriesStore`] keeps the recent samples of every series in memory, compressed: bounded in time, in series, in
+//!   samples and in bytes, with whatever does not fit counted. Samples are numbers or native histograms.
+//! - [`SeriesId`] names a series for appends without its labels, many at a time: [`SeriesStore::append_batch`].
+//! - [`SealedChunk`] is how samples leave the store to be kept, and how they come back.
 //! - [`sample_on_grid`] fills it from a [`Gather`](obs_model::Gather) at exact multiples of the sample interval.
 //! - [`Selector`] and [`Matcher`] pick series, in PromQL's notation and with PromQL's meaning.
 //! - [`window`] computes what PromQL's functions of the same names do: rates, averages, quantiles.
@@ -30,12 +32,32 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
+//! Many samples of one time go in fastest by id:
+//!
+//! ```
+//! use obs_model::{Labels, Timestamp};
+//! use obs_query::{SeriesStore, StoreConfig};
+//!
+//! let store = SeriesStore::new(StoreConfig::default());
+//! let up = |job| Labels::new([("__name__", "up"), ("job", job)]);
+//! let (a, b) = (store.resolve(&up("a")?)?, store.resolve(&up("b")?)?);
+//! let report = store.append_batch(Timestamp::from_millis(5_000), &[(a, 1.0), (b, 0.0)]);
+//! assert_eq!((report.appended, report.refused.len()), (2, 0));
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
 //! # Concepts
 //!
 //! A *series* is a label set, `__name__` included; a *sample* is a value at a time in milliseconds. A label with
 //! an empty value is the same as no label. Samples of one series are stored in the order of their times, each time
-//! once. A series that is no longer gathered gets a [stale marker](STALE): an instant reading ends there at once
+//! once; the same sample once more is taken for stored, as in Prometheus, and one with another value is refused. Series
+//! may be far apart in time, and samples before the epoch are samples like any other: what counts as now is the
+//! newest sample of all. A series that is no longer gathered gets a [stale marker](STALE): an instant reading ends there at once
 //! instead of five minutes later.
+//!
+//! Samples are sealed in *chunks* of 120. A sealed chunk is written in whichever encoding makes it smallest: packed
+//! integers for counters, buckets and decimal readings, XORed floats for others; on a grid, times cost nothing. A
+//! counter takes one to two bytes a sample, everything included.
 //!
 //! The store records what it does as `obskit_store_series`, `obskit_store_samples`, `obskit_store_bytes` (gauges),
 //! `obskit_store_dropped_total{reason}`, `obskit_store_evicted_total{reason}`, `obskit_store_missed_ticks_total`,
@@ -43,7 +65,9 @@
 //!
 //! # Limits
 //!
-//! Nothing is written to disk: a restart starts with an empty store. A wall clock that is set back makes samples
+//! Nothing is written to disk here: a restart starts with an empty store, unless what [`SeriesStore::take_sealed`] and
+//! [`SeriesStore::open_chunks`] give out is kept and loaded again. One sample far in the future makes everything before
+//! it too old; who takes samples from others has to look at their times first. A wall clock that is set back makes samples
 //! refused, and counted, until it has caught up. A selection is copied out whole, so a selector that accepts many
 //! series over a long range costs 16 bytes a sample for as long as its result lives.
 
@@ -64,4 +88,7 @@ pub use queryable::{LOOK_BACK, Queryable, Series, Snapshot};
 pub use range::TimeRange;
 pub use selector::{MatchOp, Matcher, Selector};
 pub use stale::{STALE, is_stale};
-pub use store::{Feed, IngestReport, SeriesStore, StoreConfig, StoreStats, describe_metrics};
+pub use store::{
+    BatchReport, Feed, IngestReport, SealedChunk, SeriesId, SeriesStore, StoreConfig, StoreStats,
+    describe_metrics,
+};

@@ -100,7 +100,8 @@ fn whatever_is_refused_or_removed_is_counted_by_reason() {
             value: 1.0,
         };
         store.append(&named("a"), at(1_000)).unwrap();
-        assert!(store.append(&named("a"), at(1_000)).is_err());
+        store.append(&named("a"), at(1_000)).expect("the same sample again is no error");
+        assert!(store.append(&named("a"), Sample { value: 2.0, ..at(1_000) }).is_err());
         assert!(store.append(&named("a"), at(999)).is_err());
         assert!(store.append(&named("b"), at(1_000)).is_err());
         assert!(store.append(&named("b"), at(900)).is_err());

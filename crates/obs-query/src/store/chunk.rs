@@ -1,157 +1,189 @@
-//! Up to 120 samples of one series, one after the other in time.
+//! Up to 120 samples of one series, sealed: bytes that are written once and read as often as a query asks.
 //!
-//! Samples on a grid need no timestamps and a value that stays the same is kept once, so a chunk costs 8 bytes for a
-//! sample that changes and next to nothing for one that does not. Everything outside this file goes through `push`,
-//! `sample` and the counts: another encoding needs no change elsewhere.
+//! The bytes are the format in which chunks persist, too: a version, what kind of samples they are, how many; the
+//! times (the first as a signed varint, then the packed distance of each from the one before); then the values, one
+//! column of floats or, for native histograms, several.
 
 use obs_model::{Sample, Timestamp};
 
-/// How many samples a chunk holds at most, as in Prometheus: ten minutes of a 5 s grid.
-pub(super) const CHUNK_SAMPLES: usize = 120;
+use super::code::{CHUNK_SAMPLES, column, packed, varint};
+use crate::TimeRange;
 
+/// The version of the format; others are refused.
+const VERSION: u8 = 1;
+
+/// What kind of samples a chunk has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    Floats,
+    Histograms,
+}
+
+/// Bytes that are not a chunk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Malformed;
+
+/// Samples that are sealed: their bytes, and what is asked of them too often to read it anew each time.
 #[derive(Debug)]
 pub(super) struct Chunk {
-    first: i64,
-    last: i64,
+    end: i64,
+    bytes: Box<[u8]>,
+}
+
+/// Room for the samples of one chunk, used again for the next.
+#[derive(Debug)]
+pub(super) struct Decoded {
     len: usize,
-    times: Times,
-    values: Values,
-}
-
-#[derive(Debug)]
-enum Times {
-    /// Equally spaced, by so many milliseconds; 0 while there is one sample.
-    Every(i64),
-    /// Milliseconds after the first, for each sample.
-    At(Vec<u32>),
-}
-
-#[derive(Debug)]
-enum Values {
-    /// The same bits for every sample.
-    Same(f64),
-    /// One for each sample.
-    Each(Vec<f64>),
+    times: [i64; CHUNK_SAMPLES],
+    values: [f64; CHUNK_SAMPLES],
 }
 
 impl Chunk {
-    /// A chunk with its first sample.
-    pub(super) fn new(sample: Sample) -> Self {
-        let at = sample.timestamp.as_millis();
-        Self {
-            first: at,
-            last: at,
-            len: 1,
-            times: Times::Every(0),
-            values: Values::Same(sample.value),
-        }
+    /// Seals samples of rising times, of which there are 1 to [`CHUNK_SAMPLES`]; `scratch` is used again.
+    pub(super) fn seal(times: &[i64], values: &[f64], scratch: &mut Vec<u8>) -> Self {
+        scratch.clear();
+        write_times(Kind::Floats, times, scratch);
+        column::write(values, scratch);
+        Self { end: times.last().copied().unwrap_or(i64::MIN), bytes: scratch.as_slice().into() }
     }
 
-    /// Adds a sample that is later than every other; `false` if it does not fit and a new chunk is due.
-    pub(super) fn push(&mut self, sample: Sample) -> bool {
-        let at = sample.timestamp.as_millis();
-        debug_assert!(at > self.last, "samples are in order of time");
-        let Ok(offset) = u32::try_from(at.saturating_sub(self.first)) else {
-            return false;
-        };
-        if self.len == CHUNK_SAMPLES {
-            return false;
-        }
-        match &mut self.times {
-            Times::Every(step) if self.len == 1 => *step = at - self.first,
-            Times::Every(step) if at - self.last == *step => {}
-            Times::Every(step) => {
-                let step = *step;
-                // OK because the offset of the sample at hand, which is larger than these, fits.
-                let offsets = (0..self.len as i64).map(|index| (index * step) as u32);
-                self.times = Times::At(offsets.chain([offset]).collect());
-            }
-            Times::At(offsets) => offsets.push(offset),
-        }
-        match &mut self.values {
-            Values::Same(value) if value.to_bits() == sample.value.to_bits() => {}
-            Values::Same(value) => {
-                let mut values = vec![*value; self.len];
-                values.push(sample.value);
-                self.values = Values::Each(values);
-            }
-            Values::Each(values) => values.push(sample.value),
-        }
-        self.last = at;
-        self.len += 1;
-        true
-    }
-
-    /// Gives back memory that was set aside for more samples.
-    pub(super) fn seal(&mut self) {
-        if let Times::At(offsets) = &mut self.times {
-            offsets.shrink_to_fit();
-        }
-        if let Values::Each(values) = &mut self.values {
-            values.shrink_to_fit();
-        }
-    }
-
-    pub(super) fn len(&self) -> usize {
-        self.len
+    /// Takes bytes for a chunk that can be read from the first sample to the last, with times that rise.
+    pub(super) fn from_bytes(bytes: &[u8]) -> Result<Self, Malformed> {
+        let mut decoded = Decoded::new();
+        decoded.read(bytes).ok_or(Malformed)?;
+        let end = decoded.times().last().copied().ok_or(Malformed)?;
+        Ok(Self { end, bytes: bytes.into() })
     }
 
     /// The time of the last sample, in milliseconds.
-    pub(super) fn last_millis(&self) -> i64 {
-        self.last
+    pub(super) fn end(&self) -> i64 {
+        self.end
     }
 
-    /// The sample at `index`, counted from 0.
-    ///
-    /// # Panics
-    ///
-    /// There is no such sample.
-    pub(super) fn sample(&self, index: usize) -> Sample {
-        assert!(index < self.len, "sample {index} of {}", self.len);
-        let value = match &self.values {
-            Values::Same(value) => *value,
-            Values::Each(values) => values[index],
-        };
-        Sample { timestamp: Timestamp::from_millis(self.millis(index)), value }
+    /// The time of the first sample, in milliseconds.
+    pub(super) fn start(&self) -> i64 {
+        read_head(&mut &*self.bytes).map_or(self.end, |head| head.start)
     }
 
-    /// How many samples are at `at` or before it: the index of the first one after it.
-    pub(super) fn count_until(&self, at: i64) -> usize {
-        if at >= self.last {
-            return self.len;
+    pub(super) fn len(&self) -> usize {
+        read_head(&mut &*self.bytes).map_or(0, |head| head.len)
+    }
+
+    pub(super) fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    /// Appends the samples in `range` to `out`.
+    pub(super) fn read_into(&self, range: TimeRange, decoded: &mut Decoded, out: &mut Vec<Sample>) {
+        let whole = decoded.read(&self.bytes);
+        debug_assert!(whole.is_some(), "a chunk is made of bytes that can be read");
+        decoded.copy(range, out);
+    }
+}
+
+impl Decoded {
+    pub(super) fn new() -> Self {
+        Self { len: 0, times: [0; CHUNK_SAMPLES], values: [0.0; CHUNK_SAMPLES] }
+    }
+
+    pub(super) fn times(&self) -> &[i64] {
+        &self.times[..self.len]
+    }
+
+    pub(super) fn values(&self) -> &[f64] {
+        &self.values[..self.len]
+    }
+
+    /// Reads a chunk of floats; there are no samples if it is none.
+    pub(super) fn read(&mut self, bytes: &[u8]) -> Option<()> {
+        self.len = 0;
+        let mut input = bytes;
+        let head = read_head(&mut input).filter(|head| head.kind == Kind::Floats)?;
+        head.read_times(&mut input, &mut self.times[..head.len])?;
+        column::read(&mut input, &mut self.values[..head.len])?;
+        self.len = head.len;
+        input.is_empty().then_some(())
+    }
+
+    fn copy(&self, range: TimeRange, out: &mut Vec<Sample>) {
+        let (start, end) = (range.start.as_millis(), range.end.as_millis());
+        let times = self.times();
+        let (mut from, mut to) = (0, times.len());
+        if times.first().is_some_and(|first| *first <= start) {
+            from = times.partition_point(|time| *time <= start);
         }
-        let (mut low, mut high) = (0, self.len);
-        while low < high {
-            let middle = low + (high - low) / 2;
-            if self.millis(middle) <= at {
-                low = middle + 1;
-            } else {
-                high = middle;
+        if times.last().is_some_and(|last| *last > end) {
+            to = times.partition_point(|time| *time <= end);
+        }
+        if from < to {
+            let samples = times[from..to].iter().zip(&self.values[from..to]);
+            out.extend(samples.map(|(time, value)| Sample {
+                timestamp: Timestamp::from_millis(*time),
+                value: *value,
+            }));
+        }
+    }
+}
+
+/// What stands at the beginning of a chunk.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Head {
+    pub(super) kind: Kind,
+    pub(super) len: usize,
+    pub(super) start: i64,
+}
+
+/// Cuts the beginning of a chunk off.
+pub(super) fn read_head(input: &mut &[u8]) -> Option<Head> {
+    let [VERSION, kind, len, rest @ ..] = *input else {
+        return None;
+    };
+    let kind = match kind {
+        0 => Kind::Floats,
+        1 => Kind::Histograms,
+        _ => return None,
+    };
+    let len = usize::from(*len);
+    *input = rest;
+    let start = varint::read_signed(input)?;
+    (1..=CHUNK_SAMPLES).contains(&len).then_some(Head { kind, len, start })
+}
+
+impl Head {
+    /// Cuts the times off into `out`, which has room for exactly them; they rise.
+    pub(super) fn read_times(&self, input: &mut &[u8], out: &mut [i64]) -> Option<()> {
+        let [first, rest @ ..] = out else {
+            return None;
+        };
+        *first = self.start;
+        packed::read(input, rest)?;
+        let mut before = self.start;
+        for time in rest {
+            let next = before.wrapping_add(*time);
+            if next <= before {
+                return None;
             }
+            (*time, before) = (next, next);
         }
-        low
+        Some(())
     }
+}
 
-    /// The memory it takes, in bytes.
-    pub(super) fn bytes(&self) -> usize {
-        let times = match &self.times {
-            Times::Every(_) => 0,
-            Times::At(offsets) => offsets.capacity() * size_of::<u32>(),
-        };
-        let values = match &self.values {
-            Values::Same(_) => 0,
-            Values::Each(values) => values.capacity() * size_of::<f64>(),
-        };
-        size_of::<Self>() + times + values
+/// Appends the beginning of a chunk and its times, of which there are 1 to [`CHUNK_SAMPLES`].
+pub(super) fn write_times(kind: Kind, times: &[i64], out: &mut Vec<u8>) {
+    let kind = match kind {
+        Kind::Floats => 0,
+        Kind::Histograms => 1,
+    };
+    // OK because there are at most 120.
+    out.extend_from_slice(&[VERSION, kind, times.len() as u8]);
+    varint::write_signed(times.first().copied().unwrap_or_default(), out);
+    let mut steps = [0; CHUNK_SAMPLES];
+    let steps = &mut steps[..times.len().saturating_sub(1)];
+    for (step, pair) in steps.iter_mut().zip(times.windows(2)) {
+        *step = pair[1].wrapping_sub(pair[0]);
     }
-
-    fn millis(&self, index: usize) -> i64 {
-        match &self.times {
-            // OK because an index is below 120 and so no time is after the last.
-            Times::Every(step) => self.first + step * index as i64,
-            Times::At(offsets) => self.first + i64::from(offsets[index]),
-        }
-    }
+    packed::write(steps, out);
 }
 
 #[cfg(test)]
@@ -159,58 +191,100 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    fn sample(at: i64, value: f64) -> Sample {
-        Sample { timestamp: Timestamp::from_millis(at), value }
+    fn sealed(samples: &[(i64, f64)]) -> Chunk {
+        let (times, values): (Vec<_>, Vec<_>) = samples.iter().copied().unzip();
+        Chunk::seal(&times, &values, &mut Vec::new())
     }
 
-    fn filled(samples: &[(i64, f64)]) -> (Chunk, usize) {
-        let mut chunk = Chunk::new(sample(samples[0].0, samples[0].1));
-        let taken = samples[1..].iter().take_while(|(at, value)| chunk.push(sample(*at, *value)));
-        let taken = 1 + taken.count();
-        (chunk, taken)
-    }
-
-    #[test]
-    fn a_full_chunk_on_the_grid_costs_eight_bytes_a_sample_and_a_constant_one_less_than_one() {
-        let changing: Vec<_> = (0..130).map(|tick| (tick * 5_000, tick as f64)).collect();
-        let (mut chunk, taken) = filled(&changing);
-        chunk.seal();
-        assert_eq!(taken, CHUNK_SAMPLES);
-        assert_eq!(chunk.bytes(), size_of::<Chunk>() + CHUNK_SAMPLES * 8);
-        let constant: Vec<_> = (0..120).map(|tick| (tick * 5_000, 1.0)).collect();
-        assert!(filled(&constant).0.bytes() < CHUNK_SAMPLES);
+    fn read(chunk: &Chunk, range: TimeRange) -> Vec<(i64, u64)> {
+        let mut out = Vec::new();
+        chunk.read_into(range, &mut Decoded::new(), &mut out);
+        out.iter().map(|sample| (sample.timestamp.as_millis(), sample.value.to_bits())).collect()
     }
 
     #[test]
-    fn a_sample_too_far_from_the_first_begins_another_chunk() {
-        let (chunk, taken) = filled(&[(i64::MIN, 1.0), (0, 1.0)]);
-        assert_eq!((taken, chunk.len()), (1, 1));
-        let (_, taken) =
-            filled(&[(0, 1.0), (i64::from(u32::MAX), 2.0), (i64::from(u32::MAX) + 1, 2.0)]);
-        assert_eq!(taken, 2);
+    fn a_counter_on_the_grid_takes_about_a_byte_a_sample() {
+        let samples: Vec<_> = (0..120)
+            .map(|i| (1_700_000_000_000 + i * 15_000, (i * 40 + i * i % 50) as f64))
+            .collect();
+        let chunk = sealed(&samples);
+        assert!(chunk.bytes().len() < 125, "{}", chunk.bytes().len());
+        let constant: Vec<_> = samples.iter().map(|(time, _)| (*time, 7.0)).collect();
+        assert!(sealed(&constant).bytes().len() < 30);
+    }
+
+    #[test]
+    fn the_format_does_not_change_by_accident() {
+        let chunk = sealed(&[(1_000, 5.0), (2_000, 7.0), (3_500, 7.5)]);
+        let head = [1, 0, 3, 0xd0, 15];
+        // Steps of a second and a half more: the base, seven bits each after a shift of two.
+        let times = [0xd0, 15, 0x87, 2, 0x80, 62];
+        // Tenths, of at least fifty, in five bits each.
+        let values = [0x11, 100, 5, 0x80, 102];
+        assert_eq!(*chunk.bytes(), *[&head[..], &times, &values].concat());
+    }
+
+    #[test]
+    fn bytes_with_a_piece_too_many_or_too_few_are_no_chunk() {
+        let bytes = sealed(&[(1, 1.0), (5, 1.5), (6, f64::NAN)]).bytes;
+        assert!(Chunk::from_bytes(&bytes).is_ok());
+        for end in 0..bytes.len() {
+            assert!(Chunk::from_bytes(&bytes[..end]).is_err(), "{end}");
+        }
+        assert!(Chunk::from_bytes(&[&bytes[..], &[0]].concat()).is_err());
+        for (place, byte) in [(0, 2), (1, 1), (1, 9), (2, 0), (2, 121)] {
+            let mut changed = bytes.to_vec();
+            changed[place] = byte;
+            assert!(Chunk::from_bytes(&changed).is_err(), "{place}: {byte}");
+        }
+    }
+
+    fn any_time() -> impl Strategy<Value = i64> {
+        prop_oneof![4 => -1_000_000_i64..1_000_000, 1 => any::<i64>()]
     }
 
     proptest! {
         #[test]
         fn a_chunk_gives_back_what_was_put_in(
-            start in -1_000_000_i64..1_000_000,
-            steps in proptest::collection::vec((prop_oneof![8 => Just(5_000_i64), 1 => 1_i64..20_000], 0_u8..3), 1..130),
-            probe in -1_100_000_i64..2_000_000,
+            start in any_time(),
+            steps in proptest::collection::vec(
+                (prop_oneof![8 => Just(5_000_i64), 2 => 1_i64..20_000, 1 => 1..=i64::MAX], prop_oneof![any::<u64>(), Just(crate::STALE.to_bits()), (0_u64..9).prop_map(|i| (i as f64).to_bits())]),
+                1..=CHUNK_SAMPLES,
+            ),
+            (from, to) in (any_time(), any_time()),
         ) {
-            let mut at = start;
-            let given: Vec<_> = steps
-                .iter()
-                .map(|(step, value)| { at += step; (at, [0.0, -0.0, crate::STALE][usize::from(*value)]) })
-                .collect();
-            let (chunk, taken) = filled(&given);
-            prop_assert_eq!(taken, given.len().min(CHUNK_SAMPLES));
-            prop_assert_eq!(chunk.len(), taken);
-            for (index, (at, value)) in given[..taken].iter().enumerate() {
-                let got = chunk.sample(index);
-                prop_assert_eq!((got.timestamp.as_millis(), got.value.to_bits()), (*at, value.to_bits()));
+            let mut at = Some(start);
+            let mut samples = Vec::new();
+            for (step, bits) in steps {
+                let Some(time) = at else { break };
+                samples.push((time, f64::from_bits(bits)));
+                at = time.checked_add(step);
             }
-            let until = given[..taken].iter().filter(|(at, _)| *at <= probe).count();
-            prop_assert_eq!(chunk.count_until(probe), until);
+            let chunk = sealed(&samples);
+            prop_assert_eq!((chunk.start(), chunk.end(), chunk.len()), (samples[0].0, samples[samples.len() - 1].0, samples.len()));
+            let range = TimeRange { start: Timestamp::from_millis(from), end: Timestamp::from_millis(to) };
+            let expected: Vec<_> = samples.iter().map(|(time, value)| (*time, value.to_bits())).filter(|(time, _)| from < *time && *time <= to).collect();
+            prop_assert_eq!(read(&chunk, range), expected);
+            let again = Chunk::from_bytes(chunk.bytes()).map_err(|_| TestCaseError::fail("not read back"))?;
+            prop_assert_eq!(again.end(), chunk.end());
+        }
+
+        #[test]
+        fn changed_bytes_never_do_harm(
+            bytes in proptest::collection::vec(any::<u8>(), 0..200),
+            changes in proptest::collection::vec((any::<proptest::sample::Index>(), any::<u8>()), 0..4),
+            len in 1..=CHUNK_SAMPLES as i64,
+        ) {
+            let _ = Chunk::from_bytes(&bytes);
+            let samples: Vec<_> = (0..len).map(|i| (i * 15_000, (i * i % 17) as f64)).collect();
+            let mut bytes = sealed(&samples).bytes.to_vec();
+            for (place, byte) in changes {
+                let place = place.index(bytes.len());
+                bytes[place] = byte;
+            }
+            if let Ok(chunk) = Chunk::from_bytes(&bytes) {
+                prop_assert!(read(&chunk, TimeRange::all()).len() <= CHUNK_SAMPLES);
+            }
         }
     }
 }

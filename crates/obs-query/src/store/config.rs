@@ -2,6 +2,9 @@
 
 use std::time::Duration;
 
+/// The most series that a store may be configured for.
+const MOST_SERIES: usize = 1 << 24;
+
 /// What a store is allowed to keep.
 ///
 /// Values outside the stated ranges are moved to the nearest end of them.
@@ -12,12 +15,15 @@ pub struct StoreConfig {
     /// How long a sample is kept, counted from the newest sample in the store: 24 h by default, at least one
     /// sample interval.
     pub retention: Duration,
-    /// How many series there may be: 50,000 by default, at least 1. One more is refused.
+    /// How many series there may be: 50,000 by default, 1 to 16,777,216. One more is refused.
     pub max_series: usize,
-    /// How many samples there may be in all: 8,000,000 by default, about 70 MB when no value ever repeats; at least 1.
-    /// Above it the oldest samples go first, in blocks of 120, so a limit below 120 times the number of series also
-    /// costs samples that are quite new.
+    /// How many samples there may be in all: 100,000,000 by default; at least 1. Above it the oldest samples go
+    /// first, in chunks of 120, so a limit below 120 times the number of series also costs samples that are quite new.
     pub max_samples: usize,
+    /// How much memory the store may take, labels and index included, in bytes: 128 MiB by default. That is about 50
+    /// million samples of counters, or 15 million of values without any pattern. Above it the oldest samples go
+    /// first, as above `max_samples`.
+    pub max_bytes: usize,
 }
 
 impl Default for StoreConfig {
@@ -26,7 +32,8 @@ impl Default for StoreConfig {
             sample_interval: Duration::from_secs(5),
             retention: Duration::from_secs(24 * 60 * 60),
             max_series: 50_000,
-            max_samples: 8_000_000,
+            max_samples: 100_000_000,
+            max_bytes: 128 << 20,
         }
     }
 }
@@ -36,8 +43,7 @@ impl StoreConfig {
     pub(super) fn in_range(mut self) -> Self {
         self.sample_interval = self.sample_interval.max(Duration::from_millis(1));
         self.retention = self.retention.max(self.sample_interval);
-        // Series are numbered with 32 bits.
-        self.max_series = self.max_series.clamp(1, u32::MAX as usize);
+        self.max_series = self.max_series.clamp(1, MOST_SERIES);
         self.max_samples = self.max_samples.max(1);
         self
     }

@@ -1,19 +1,30 @@
 //! The inverted index: from a label's value to the series that have it.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
 
 use obs_model::Labels;
 
+use super::heap;
 use crate::{MatchOp, Matcher, Selector};
 
-/// The slots of series, rising.
-type Postings = Vec<u32>;
+/// What an entry of a map costs beside what it holds: its share of nodes or of empty places.
+const ENTRY_BYTES: usize = 16;
+
+/// The slots of series, rising. Most values of labels such as `id` have one series only.
+#[derive(Debug)]
+enum Postings {
+    One(u32),
+    Many(Vec<u32>),
+}
 
 /// From a label's name and value to the series that have it.
 #[derive(Debug, Default)]
 pub(super) struct Index {
     labels: HashMap<Box<str>, BTreeMap<Box<str>, Postings>>,
-    all: Postings,
+    all: Vec<u32>,
+    /// What names, values and postings take, in bytes.
+    bytes: usize,
 }
 
 impl Index {
@@ -21,13 +32,19 @@ impl Index {
         insert_sorted(&mut self.all, slot);
         for (name, value) in labels.iter() {
             if !self.labels.contains_key(name) {
+                self.bytes += text_bytes(name) + size_of::<BTreeMap<Box<str>, Postings>>();
                 self.labels.insert(name.into(), BTreeMap::new());
             }
             let Some(values) = self.labels.get_mut(name) else { continue };
             match values.get_mut(value) {
-                Some(postings) => insert_sorted(postings, slot),
+                Some(postings) => {
+                    self.bytes -= postings.bytes();
+                    postings.insert(slot);
+                    self.bytes += postings.bytes();
+                }
                 None => {
-                    values.insert(value.into(), vec![slot]);
+                    self.bytes += text_bytes(value) + size_of::<Postings>();
+                    values.insert(value.into(), Postings::One(slot));
                 }
             }
         }
@@ -38,15 +55,24 @@ impl Index {
         for (name, value) in labels.iter() {
             let Some(values) = self.labels.get_mut(name) else { continue };
             if let Some(postings) = values.get_mut(value) {
-                remove_sorted(postings, slot);
-                if postings.is_empty() {
+                self.bytes -= postings.bytes();
+                if postings.remove(slot) {
+                    self.bytes += postings.bytes();
+                } else {
                     values.remove(value);
+                    self.bytes -= text_bytes(value) + size_of::<Postings>();
                 }
             }
             if values.is_empty() {
                 self.labels.remove(name);
+                self.bytes -= text_bytes(name) + size_of::<BTreeMap<Box<str>, Postings>>();
             }
         }
+    }
+
+    /// The memory that it takes, in bytes.
+    pub(super) fn bytes(&self) -> usize {
+        self.bytes + heap::vector(&self.all)
     }
 
     /// The label names in use, in no order.
@@ -59,68 +85,124 @@ impl Index {
         self.labels.get(name).into_iter().flatten().map(|(value, _)| &**value)
     }
 
-    /// The series that `selector` accepts, rising.
+    /// The series that `selector` accepts, by rising slot.
     ///
     /// A matcher that an absent label fails keeps the series with a value that meets it; one that an absent label
-    /// meets removes the series with a value that fails it. The first kind goes first, because it makes the set small.
-    pub(super) fn find(&self, selector: &Selector) -> Postings {
+    /// meets removes the series with a value that fails it. The first kind goes first, the smallest set foremost.
+    pub(super) fn find(&self, selector: &Selector) -> Vec<u32> {
         let (removing, keeping): (Vec<_>, Vec<_>) =
             selector.matchers().iter().partition(|matcher| matcher.matches(""));
-        let mut found: Option<Postings> = None;
-        for matcher in keeping {
-            let these = self.with_value(matcher, true);
-            found = Some(match found {
-                Some(found) => intersect(&found, &these),
-                None => these,
-            });
-            if found.as_ref().is_some_and(Vec::is_empty) {
-                return Postings::new();
-            }
+        let mut sets: Vec<_> =
+            keeping.iter().map(|matcher| self.with_value(matcher, true)).collect();
+        sets.sort_by_key(|set| set.len());
+        let mut sets = sets.into_iter();
+        let mut found = sets.next().map_or_else(|| self.all.clone(), Cow::into_owned);
+        for set in sets {
+            keep(&mut found, &set, true);
         }
-        let mut found = found.unwrap_or_else(|| self.all.clone());
         for matcher in removing {
-            let these = self.with_value(matcher, false);
-            found.retain(|slot| these.binary_search(slot).is_err());
+            if found.is_empty() {
+                break;
+            }
+            keep(&mut found, &self.with_value(matcher, false), false);
         }
         found
     }
 
     /// The series that have a value of the matcher's label that meets it, or fails it.
-    fn with_value(&self, matcher: &Matcher, meets: bool) -> Postings {
+    fn with_value(&self, matcher: &Matcher, meets: bool) -> Cow<'_, [u32]> {
         let Some(values) = self.labels.get(matcher.label()) else {
-            return Postings::new();
+            return Cow::Borrowed(&[]);
         };
         let exact =
             matches!((matcher.op(), meets), (MatchOp::Equal, true) | (MatchOp::NotEqual, false));
         if exact {
-            return values.get(matcher.value()).cloned().unwrap_or_default();
+            return Cow::Borrowed(values.get(matcher.value()).map_or(&[], Postings::slots));
         }
-        let mut slots: Postings = values
-            .iter()
-            .filter(|(value, _)| matcher.matches(value) == meets)
-            .flat_map(|(_, postings)| postings)
-            .copied()
-            .collect();
+        let accepted = values.iter().filter(|(value, _)| matcher.matches(value) == meets);
+        let mut slots = Vec::new();
+        let mut lists = 0;
+        for (_, postings) in accepted {
+            slots.extend_from_slice(postings.slots());
+            lists += 1;
+        }
         // A series has one value of a label, so no slot stands twice.
-        slots.sort_unstable();
-        slots
+        if lists > 1 {
+            slots.sort_unstable();
+        }
+        Cow::Owned(slots)
     }
 }
 
-fn insert_sorted(postings: &mut Postings, slot: u32) {
-    if let Err(position) = postings.binary_search(&slot) {
+impl Postings {
+    fn slots(&self) -> &[u32] {
+        match self {
+            Self::One(slot) => std::slice::from_ref(slot),
+            Self::Many(slots) => slots,
+        }
+    }
+
+    fn insert(&mut self, slot: u32) {
+        match self {
+            Self::One(known) if *known == slot => {}
+            Self::One(known) => *self = Self::Many(vec![slot.min(*known), slot.max(*known)]),
+            Self::Many(slots) => insert_sorted(slots, slot),
+        }
+    }
+
+    /// Takes a slot out and says whether any is left.
+    fn remove(&mut self, slot: u32) -> bool {
+        match self {
+            Self::One(known) => *known != slot,
+            Self::Many(slots) => {
+                remove_sorted(slots, slot);
+                if let [last] = slots[..] {
+                    *self = Self::One(last);
+                } else if slots.capacity() > 64 && slots.len() < slots.capacity() / 4 {
+                    slots.shrink_to(slots.len() * 2);
+                }
+                true
+            }
+        }
+    }
+
+    fn bytes(&self) -> usize {
+        match self {
+            Self::One(_) => 0,
+            Self::Many(slots) => heap::vector(slots),
+        }
+    }
+}
+
+fn text_bytes(text: &str) -> usize {
+    size_of::<Box<str>>() + heap::allocation(text.len()) + ENTRY_BYTES
+}
+
+fn insert_sorted(postings: &mut Vec<u32>, slot: u32) {
+    if postings.last().is_none_or(|last| *last < slot) {
+        postings.push(slot);
+    } else if let Err(position) = postings.binary_search(&slot) {
         postings.insert(position, slot);
     }
 }
 
-fn remove_sorted(postings: &mut Postings, slot: u32) {
+fn remove_sorted(postings: &mut Vec<u32>, slot: u32) {
     if let Ok(position) = postings.binary_search(&slot) {
         postings.remove(position);
     }
 }
 
-/// What is in both: each member of the shorter is looked up in the longer.
-fn intersect(a: &Postings, b: &Postings) -> Postings {
-    let (short, long) = if a.len() <= b.len() { (a, b) } else { (b, a) };
-    short.iter().copied().filter(|slot| long.binary_search(slot).is_ok()).collect()
+/// Keeps of `found` what is in `set`, or what is not; both rise.
+fn keep(found: &mut Vec<u32>, set: &[u32], contained: bool) {
+    if set.len() / 16 > found.len() {
+        found.retain(|slot| set.binary_search(slot).is_ok() == contained);
+        return;
+    }
+    let mut rest = set;
+    found.retain(|slot| {
+        while rest.first().is_some_and(|first| first < slot) {
+            rest = &rest[1..];
+        }
+        (rest.first() == Some(slot)) == contained
+    });
 }

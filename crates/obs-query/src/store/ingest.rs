@@ -5,12 +5,13 @@ use std::hash::BuildHasherDefault;
 use std::sync::Arc;
 
 use obs_model::{
-    Gather, Labels, LabelsError, METRIC_NAME_LABEL, MetricFamily, MetricValue, Sample, Timestamp,
+    Gather, Labels, LabelsError, METRIC_NAME_LABEL, MetricFamily, MetricValue, Timestamp,
 };
 
-use super::shelf::{Precomputed, SeriesRef, Shelf};
+use super::blocks::SeriesId;
+use super::directory::Precomputed;
 use super::tally::{Refused, Tally};
-use super::{IngestReport, SeriesStore, StoreConfig};
+use super::{IngestReport, SeriesStore};
 use crate::stale::{STALE, is_stale};
 
 /// The label of a histogram's buckets.
@@ -24,6 +25,10 @@ const BUCKET_LABEL: &str = "le";
 pub struct Feed {
     round: u64,
     families: HashMap<Arc<str>, HashMap<Labels, Point, BuildHasherDefault<Precomputed>>>,
+    /// What one gathering stores, in one go.
+    batch: Vec<(SeriesId, f64)>,
+    /// How many series the store had removed when the ids were last known to be good.
+    removed: u64,
 }
 
 /// What one point of a family feeds.
@@ -38,16 +43,12 @@ struct Point {
 }
 
 /// Where one part of a point goes.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 enum Target {
-    /// It has not been stored yet.
-    New,
-    /// The store had no room for this series.
-    NoRoom(Labels),
     /// It cannot become a series: the labels with the additional ones are over the limits.
     Invalid,
-    /// A series of the store, if it is still there.
-    Series(SeriesRef),
+    /// A series with these labels; no id if there was no room for it.
+    Series(Labels, Option<SeriesId>),
 }
 
 impl Feed {
@@ -64,12 +65,14 @@ struct Gathering<'a> {
     at: Timestamp,
     tally: Tally,
     series: usize,
-    ended: usize,
+    /// Whether ids of earlier gatherings may be of series that are gone.
+    distrusts: bool,
+    batch: Vec<(SeriesId, f64)>,
+    /// The series that are shown no more.
+    gone: Vec<(SeriesId, f64)>,
 }
 
-/// Gathers everything from `source` and stores it at `at`.
-///
-/// The store's lock is taken once for each family, never while the source is at work between two.
+/// Gathers everything from `source` and stores it at `at`, all at once when everything was shown.
 pub(super) fn ingest(
     store: &SeriesStore,
     feed: &mut Feed,
@@ -77,14 +80,25 @@ pub(super) fn ingest(
     source: &dyn Gather,
 ) -> (IngestReport, Tally) {
     feed.round += 1;
-    let mut gathering = Gathering { store, at, tally: Tally::default(), series: 0, ended: 0 };
-    // First of all, so that it does not depend on the order of series which of them are past the retention by now, and
-    // so that they go even if the source shows nothing.
-    store.shelf.write().advance(&store.config, at, &mut gathering.tally);
+    let mut tally = Tally::default();
+    // First of all, so that series that are past the retention by now are known to be gone, and so that they go even
+    // if the source shows nothing.
+    store.advance(at, &mut tally);
+    let mut batch = std::mem::take(&mut feed.batch);
+    batch.clear();
+    let removed = store.level.removed();
+    let distrusts = feed.removed != removed;
+    feed.removed = removed;
+    let mut gathering =
+        Gathering { store, at, tally, series: 0, distrusts, batch, gone: Vec::new() };
     source.gather(&mut |family| gathering.family(feed, family));
-    gathering.end_vanished(feed);
-    let Gathering { tally, series, ended, .. } = gathering;
-    let samples = tally.appended - ended;
+    gathering.find_vanished(feed);
+    let Gathering { mut tally, series, batch, gone, .. } = gathering;
+    store.append_counted(at, &batch, &mut tally, |_, _| {});
+    let samples = tally.appended;
+    store.append_counted(at, &gone, &mut tally, |_, _| {});
+    feed.batch = batch;
+    let ended = tally.appended - samples;
     (IngestReport { series, samples, ended, dropped: tally.dropped() }, tally)
 }
 
@@ -95,33 +109,50 @@ impl Gathering<'_> {
             Some(points) => points,
             None => feed.families.entry(Arc::clone(&family.name)).or_default(),
         };
-        let mut shelf = self.store.shelf.write();
         for point in &family.points {
             let value = &point.value;
-            let known = points.entry(point.labels.clone()).or_insert_with(|| Point::new(value));
+            let known = match points.get_mut(&point.labels) {
+                Some(known) => known,
+                None => points
+                    .entry(point.labels.clone())
+                    .or_insert_with(|| Point::new(&family.name, &point.labels, value)),
+            };
             known.round = round;
-            let before = known.reshape(value);
+            let before = known.reshape(&family.name, &point.labels, value);
             for (part, target) in known.targets.iter_mut().enumerate() {
-                let sample = self.sample(part_value(value, part));
-                let labels = || part_labels(&family.name, &point.labels, value, part);
-                let config = &self.store.config;
-                store_part(&mut shelf, config, target, sample, labels, &mut self.tally);
+                if let Some(id) = self.place(target) {
+                    self.batch.push((id, storable(part_value(value, part))));
+                }
             }
             self.series += known.targets.len();
             let gone = before.iter().filter(|target| !known.targets.contains(target));
-            self.end(&mut shelf, gone);
+            self.end(gone);
         }
     }
 
-    /// Appends a stale marker to every series that the gathering did not show, and forgets them.
-    fn end_vanished(&mut self, feed: &mut Feed) {
+    /// The id of the series that a part goes to, which is made if there is none and there is room.
+    fn place(&mut self, target: &mut Target) -> Option<SeriesId> {
+        let Target::Series(labels, id) = target else {
+            self.tally.refuse(Refused::InvalidLabels);
+            return None;
+        };
+        if let Some(known) = *id
+            && (!self.distrusts || self.store.is_live(known))
+        {
+            return Some(known);
+        }
+        *id = self.store.place(labels, self.at, &mut self.tally).ok();
+        *id
+    }
+
+    /// Notes every series that the gathering did not show, and forgets them.
+    fn find_vanished(&mut self, feed: &mut Feed) {
         let round = feed.round;
-        let mut shelf = self.store.shelf.write();
         feed.families.retain(|_, points| {
             points.retain(|_, point| {
                 let seen = point.round == round;
                 if !seen {
-                    self.end(&mut shelf, point.targets.iter());
+                    self.end(point.targets.iter());
                 }
                 seen
             });
@@ -129,73 +160,52 @@ impl Gathering<'_> {
         });
     }
 
-    fn end<'t>(&mut self, shelf: &mut Shelf, targets: impl Iterator<Item = &'t Target>) {
-        let marker = Sample { timestamp: self.at, value: STALE };
+    fn end<'t>(&mut self, targets: impl Iterator<Item = &'t Target>) {
         for target in targets {
-            // OK to pass over a refusal, which is in the tally, and a series that is gone, which needs no end.
-            if let Target::Series(series) = *target
-                && let Some(Ok(())) =
-                    shelf.append_to(&self.store.config, series, marker, &mut self.tally)
+            // A series that is gone needs no end.
+            if let Target::Series(_, Some(id)) = *target
+                && (!self.distrusts || self.store.is_live(id))
             {
-                self.ended += 1;
+                self.gone.push((id, STALE));
             }
         }
     }
+}
 
-    fn sample(&self, value: f64) -> Sample {
-        // A value that happens to have the marker's bits must not end its series.
-        let value = if is_stale(value) { f64::NAN } else { value };
-        Sample { timestamp: self.at, value }
-    }
+/// A value that does not end its series because it happens to have the marker's bits.
+fn storable(value: f64) -> f64 {
+    if is_stale(value) { f64::NAN } else { value }
 }
 
 impl Point {
-    fn new(value: &MetricValue) -> Self {
-        let targets = vec![Target::New; part_count(value)].into_boxed_slice();
-        Self { round: 0, bounds: bounds(value).collect(), targets }
+    fn new(name: &str, labels: &Labels, value: &MetricValue) -> Self {
+        let targets = (0..part_count(value)).map(|part| {
+            part_labels(name, labels, value, part)
+                .map_or(Target::Invalid, |labels| Target::Series(labels, None))
+        });
+        Self { round: 0, bounds: bounds(value).collect(), targets: targets.collect() }
     }
 
     /// Starts over if the point is not what it was, and gives what it was.
-    fn reshape(&mut self, value: &MetricValue) -> Box<[Target]> {
+    fn reshape(&mut self, name: &str, labels: &Labels, value: &MetricValue) -> Box<[Target]> {
         if self.targets.len() == part_count(value) && self.bounds.iter().copied().eq(bounds(value))
         {
             return Box::default();
         }
-        let before = std::mem::replace(self, Self { round: self.round, ..Self::new(value) });
-        before.targets
+        let new = Self { round: self.round, ..Self::new(name, labels, value) };
+        std::mem::replace(self, new).targets
     }
 }
 
-/// Stores one part of a point and notes where the next value of it goes.
-fn store_part(
-    shelf: &mut Shelf,
-    config: &StoreConfig,
-    target: &mut Target,
-    sample: Sample,
-    labels: impl FnOnce() -> Result<Labels, LabelsError>,
-    tally: &mut Tally,
-) {
-    let labels = match target {
-        Target::Series(series) => {
-            if shelf.append_to(config, *series, sample, tally).is_some() {
-                return;
-            }
-            labels().ok()
+/// Two parts go to the same place if their labels are the same.
+impl PartialEq for Target {
+    fn eq(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Invalid, Self::Invalid) => true,
+            (Self::Series(labels, _), Self::Series(others, _)) => labels == others,
+            _ => false,
         }
-        Target::New => labels().ok(),
-        Target::NoRoom(labels) => Some(labels.clone()),
-        Target::Invalid => None,
-    };
-    let Some(labels) = labels else {
-        tally.refuse(Refused::InvalidLabels);
-        *target = Target::Invalid;
-        return;
-    };
-    *target = match shelf.append(config, &labels, sample, tally) {
-        (Some(series), _) => Target::Series(series),
-        (None, Err(error)) if error.is_series_limit() => Target::NoRoom(labels),
-        (None, _) => Target::New,
-    };
+    }
 }
 
 /// How many series a value makes: one, or for a histogram its buckets, its sum and its count, in this order.

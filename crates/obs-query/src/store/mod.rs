@@ -1,39 +1,61 @@
-//! The series store: what it offers, and the lock that it stands behind.
+//! The series store: what it offers, and how its parts stand together.
+//!
+//! Series are kept in blocks, each behind a lock of its own; the directory says which series there are and has the index;
+//! the evictor knows whose chunks are the oldest. Locks are taken in this order only: evictor, directory, block. An
+//! append by id takes none but blocks'.
 
+mod append;
+mod blocks;
 mod chunk;
+mod code;
 mod config;
+mod directory;
+mod evict;
+mod head;
+mod heap;
 mod index;
 mod ingest;
+mod level;
+mod native;
+mod persist;
+mod read;
+mod selections;
 mod series;
-mod shelf;
 mod tally;
 
 use std::fmt;
 use std::time::Instant;
 
 use metrics::{gauge, histogram};
-use obs_model::{Gather, Labels, Sample, Timestamp};
+use obs_model::{Gather, Timestamp};
 use parking_lot::{Mutex, RwLock};
 
-use self::shelf::Shelf;
-use self::tally::Tally;
-use crate::queryable::LOOK_BACK;
-use crate::stale::is_stale;
-use crate::{Error, Queryable, Selector, Series, Snapshot, TimeRange};
+use self::blocks::Blocks;
+use self::directory::Directory;
+use self::evict::Evictor;
+use self::level::Level;
 
+pub use self::append::BatchReport;
+pub use self::blocks::SeriesId;
 pub use self::config::StoreConfig;
 pub use self::ingest::Feed;
+pub use self::persist::SealedChunk;
 pub use self::tally::describe_metrics;
 pub(crate) use self::tally::{count_failed_tick, count_missed_ticks};
 
 /// The recent samples of every series, in memory.
 ///
-/// It is bounded in time, in series and in samples by its [`StoreConfig`]; what does not fit is refused or removed,
-/// and counted. Every method takes `&self`: share it as `Arc<SeriesStore>`. A reading waits for the family that is
-/// being stored at the moment, not for the whole gathering, so it may see part of the newest tick.
+/// It is bounded in time, in series, in samples and in bytes by its [`StoreConfig`]; what does not fit is refused or
+/// removed, and counted. Every method takes `&self`: share it as `Arc<SeriesStore>`. Samples are compressed in chunks
+/// of 120; the newest of a series are read as they are. A reading and an append wait for each other for no longer
+/// than it takes to copy one series out or to store one sample of each of 256 series, so a reading may see part of
+/// the newest tick.
 pub struct SeriesStore {
     config: StoreConfig,
-    shelf: RwLock<Shelf>,
+    blocks: Blocks,
+    directory: RwLock<Directory>,
+    evictor: Evictor,
+    level: Level,
     /// The feed of [`SeriesStore::ingest`].
     feed: Mutex<Feed>,
 }
@@ -56,10 +78,10 @@ pub struct IngestReport {
 pub struct StoreStats {
     /// Series.
     pub series: usize,
-    /// Samples, stale markers included, and those that are past the retention but share a block with others that
+    /// Samples, stale markers included, and those that are past the retention but share a chunk with others that
     /// are not.
     pub samples: usize,
-    /// The memory that the samples take, in bytes; labels and index come on top.
+    /// The memory that it takes, in bytes: samples, labels, index, and what an allocator adds to each piece.
     pub bytes: usize,
     /// The time of the newest sample or gathering; `None` before the first.
     pub newest: Option<Timestamp>,
@@ -69,10 +91,14 @@ impl SeriesStore {
     /// An empty store.
     #[must_use]
     pub fn new(config: StoreConfig) -> Self {
+        let config = config.in_range();
         Self {
-            config: config.in_range(),
-            shelf: RwLock::new(Shelf::new()),
+            blocks: Blocks::new(config.max_series),
+            level: Level::new(Blocks::bytes(config.max_series)),
+            directory: RwLock::default(),
+            evictor: Evictor::new(),
             feed: Mutex::new(Feed::new()),
+            config,
         }
     }
 
@@ -80,19 +106,6 @@ impl SeriesStore {
     #[must_use]
     pub fn config(&self) -> &StoreConfig {
         &self.config
-    }
-
-    /// Appends a sample to the series with these labels, `__name__` included.
-    ///
-    /// # Errors
-    ///
-    /// The sample is not after the last one of its series or is older than the retention; the series has no
-    /// `__name__`; the series is new and there is no room for it. All of these are counted.
-    pub fn append(&self, series: &Labels, sample: Sample) -> Result<(), Error> {
-        let mut tally = Tally::default();
-        let (_, result) = self.shelf.write().append(&self.config, series, sample, &mut tally);
-        tally.record();
-        result
     }
 
     /// Gathers everything from `source` and stores it with the time `at`.
@@ -119,79 +132,15 @@ impl SeriesStore {
         report
     }
 
-    /// What a range selector sees: see [`Queryable::select`].
-    #[must_use]
-    pub fn select(&self, selector: &Selector, range: TimeRange) -> Vec<Series> {
-        Queryable::select(self, selector, range)
-    }
-
-    /// What an instant selector sees: see [`Queryable::latest`].
-    #[must_use]
-    pub fn latest(&self, selector: &Selector, at: Timestamp) -> Snapshot {
-        let shelf = self.shelf.read();
-        let range = shelf.kept(&self.config, TimeRange::last(at, LOOK_BACK));
-        let mut points: Vec<_> = shelf
-            .find(selector)
-            .filter_map(|stored| Some((stored.labels.clone(), stored.last_in(range)?)))
-            .filter(|(_, sample)| !is_stale(sample.value))
-            .collect();
-        drop(shelf);
-        points.sort_by(|(a, _), (b, _)| a.cmp(b));
-        Snapshot { at, points }
-    }
-
     /// How much there is.
     #[must_use]
     pub fn stats(&self) -> StoreStats {
-        let shelf = self.shelf.read();
         StoreStats {
-            series: shelf.series_count(),
-            samples: shelf.sample_count(),
-            bytes: shelf.chunk_bytes(),
-            newest: shelf.newest(),
+            series: self.directory.read().len(),
+            samples: self.level.samples(),
+            bytes: self.level.bytes(),
+            newest: self.level.newest(),
         }
-    }
-}
-
-impl Queryable for SeriesStore {
-    fn read(&self, selector: &Selector, range: TimeRange) -> Vec<Series> {
-        let shelf = self.shelf.read();
-        let range = shelf.kept(&self.config, range);
-        let mut found: Vec<_> = shelf
-            .find(selector)
-            .map(|stored| Series { labels: stored.labels.clone(), samples: stored.read(range) })
-            .filter(|series| !series.samples.is_empty())
-            .collect();
-        drop(shelf);
-        found.sort_by(|a, b| a.labels.cmp(&b.labels));
-        found
-    }
-
-    fn series(&self, selector: &Selector, range: TimeRange) -> Vec<Labels> {
-        let shelf = self.shelf.read();
-        let range = shelf.kept(&self.config, range);
-        let mut found: Vec<_> = shelf
-            .find(selector)
-            .filter(|stored| stored.has_sample_in(range))
-            .map(|stored| stored.labels.clone())
-            .collect();
-        drop(shelf);
-        found.sort();
-        found
-    }
-
-    fn label_names(&self) -> Vec<String> {
-        let mut names: Vec<_> = self.shelf.read().index().names().map(str::to_owned).collect();
-        names.sort_unstable();
-        names
-    }
-
-    fn label_values(&self, name: &str) -> Vec<String> {
-        self.shelf.read().index().values(name).map(str::to_owned).collect()
-    }
-
-    fn latest(&self, selector: &Selector, at: Timestamp) -> Snapshot {
-        Self::latest(self, selector, at)
     }
 }
 

@@ -1,5 +1,6 @@
 //! What became of samples, counted: for reports and for the store's own metrics.
 
+use super::series::Taken;
 use metrics::{Unit, counter, describe_counter, describe_gauge, describe_histogram};
 
 const DROPPED: &str = "obskit_store_dropped_total";
@@ -20,16 +21,20 @@ pub(super) enum Refused {
     SeriesLimit,
     Unnamed,
     InvalidLabels,
+    UnknownSeries,
+    InvalidChunk,
 }
 
 impl Refused {
-    const ALL: [(Self, &'static str); 6] = [
+    const ALL: [(Self, &'static str); 8] = [
         (Self::OutOfOrder, "out_of_order"),
         (Self::Duplicate, "duplicate"),
         (Self::TooOld, "too_old"),
         (Self::SeriesLimit, "series_limit"),
         (Self::Unnamed, "unnamed"),
         (Self::InvalidLabels, "invalid_labels"),
+        (Self::UnknownSeries, "unknown_series"),
+        (Self::InvalidChunk, "invalid_chunk"),
     ];
 }
 
@@ -38,17 +43,23 @@ impl Refused {
 pub(super) enum Evicted {
     Retention,
     SampleLimit,
+    ByteLimit,
 }
 
 impl Evicted {
-    const ALL: [(Self, &'static str); 2] =
-        [(Self::Retention, "retention"), (Self::SampleLimit, "sample_limit")];
+    const ALL: [(Self, &'static str); 3] = [
+        (Self::Retention, "retention"),
+        (Self::SampleLimit, "sample_limit"),
+        (Self::ByteLimit, "byte_limit"),
+    ];
 }
 
 /// What became of the samples of one call.
 #[derive(Debug, Default)]
 pub(super) struct Tally {
     pub(super) appended: usize,
+    /// Samples that were the same as the last one of their series.
+    pub(super) repeated: usize,
     refused: [usize; Refused::ALL.len()],
     evicted: [usize; Evicted::ALL.len()],
 }
@@ -60,6 +71,14 @@ impl Tally {
 
     pub(super) fn evict(&mut self, why: Evicted, samples: usize) {
         self.evicted[why as usize] += samples;
+    }
+
+    /// Counts samples that were taken.
+    pub(super) fn take(&mut self, taken: Taken) {
+        match taken {
+            Taken::Stored => self.appended += 1,
+            Taken::Repeated => self.repeated += 1,
+        }
     }
 
     /// How many samples were refused.
@@ -102,7 +121,11 @@ pub(crate) fn count_failed_tick() {
 pub fn describe_metrics() {
     describe_gauge!(SERIES, "Series in the in-process store.");
     describe_gauge!(SAMPLES, "Samples in the in-process store.");
-    describe_gauge!(BYTES, Unit::Bytes, "Memory of the samples in the in-process store.");
+    describe_gauge!(
+        BYTES,
+        Unit::Bytes,
+        "Memory of the in-process store, labels and index included."
+    );
     describe_counter!(DROPPED, "Samples that the in-process store refused, by reason.");
     describe_counter!(EVICTED, "Samples that the in-process store removed, by reason.");
     describe_counter!(MISSED_TICKS, "Grid times at which nothing was gathered.");

@@ -1,0 +1,136 @@
+//! Samples out: what selectors select, one series after the other.
+
+use std::ops::ControlFlow;
+
+use obs_model::{Labels, Sample, Timestamp};
+
+use super::SeriesStore;
+use super::blocks::SeriesId;
+use super::chunk::Decoded;
+use super::selections::Selection;
+use super::series::Stored;
+use crate::promql::HistogramSeries;
+use crate::queryable::LOOK_BACK;
+use crate::{Queryable, Selector, Series, Snapshot, TimeRange};
+
+impl SeriesStore {
+    /// What a range selector sees: see [`Queryable::select`].
+    #[must_use]
+    pub fn select(&self, selector: &Selector, range: TimeRange) -> Vec<Series> {
+        Queryable::select(self, selector, range)
+    }
+
+    /// What an instant selector sees: see [`Queryable::latest`].
+    #[must_use]
+    pub fn latest(&self, selector: &Selector, at: Timestamp) -> Snapshot {
+        let range = self.kept(TimeRange::last(at, LOOK_BACK));
+        let mut points = Vec::new();
+        self.each(selector, |stored| {
+            points.extend(stored.live_in(range).map(|sample| (stored.labels.clone(), sample)));
+        });
+        Snapshot { at, points }
+    }
+
+    /// The series that `selector` accepts, in order of labels.
+    fn selection(&self, selector: &Selector) -> Selection {
+        if let Some(known) = self.directory.read().known_selection(selector) {
+            return known;
+        }
+        let mut directory = self.directory.write();
+        let selection = directory.selection(selector);
+        self.note_directory(&directory);
+        selection
+    }
+
+    /// Shows every series that `selector` accepts, in order of labels, each with its block locked.
+    fn each(&self, selector: &Selector, mut visit: impl FnMut(&Stored)) {
+        for id in self.selection(selector).iter() {
+            self.with(*id, &mut visit);
+        }
+    }
+
+    /// Shows one series with its block locked, unless it is gone.
+    fn with<R>(&self, id: SeriesId, visit: impl FnOnce(&Stored) -> R) -> Option<R> {
+        let block = self.blocks.read(id)?;
+        block.get(id).map(visit)
+    }
+
+    /// `range` without the times that are not kept any more, though a chunk may still have some of them.
+    fn kept(&self, range: TimeRange) -> TimeRange {
+        let floor = Timestamp::from_millis(self.level.floor(&self.config));
+        TimeRange { start: range.start.max(floor), end: range.end }
+    }
+}
+
+impl Queryable for SeriesStore {
+    fn read(&self, selector: &Selector, range: TimeRange) -> Vec<Series> {
+        let mut found = Vec::new();
+        self.scan(selector, range, &mut |labels, samples| {
+            found.push(Series { labels: labels.clone(), samples: samples.to_vec() });
+            ControlFlow::Continue(())
+        });
+        found
+    }
+
+    fn scan(
+        &self,
+        selector: &Selector,
+        range: TimeRange,
+        visit: &mut dyn FnMut(&Labels, &[Sample]) -> ControlFlow<()>,
+    ) {
+        let range = self.kept(range);
+        let (mut decoded, mut samples) = (Decoded::new(), Vec::new());
+        for id in self.selection(selector).iter() {
+            samples.clear();
+            let labels = self.with(*id, |stored| {
+                stored.read_into(range, &mut decoded, &mut samples);
+                (!samples.is_empty()).then(|| stored.labels.clone())
+            });
+            if let Some(Some(labels)) = labels
+                && visit(&labels, &samples).is_break()
+            {
+                return;
+            }
+        }
+    }
+
+    fn read_histograms(&self, selector: &Selector, range: TimeRange) -> Vec<HistogramSeries> {
+        let mut found = Vec::new();
+        if !self.level.has_natives() {
+            return found;
+        }
+        let range = self.kept(range);
+        self.each(selector, |stored| {
+            let samples = stored.read_histograms(range);
+            if !samples.is_empty() {
+                found.push(HistogramSeries { labels: stored.labels.clone(), samples });
+            }
+        });
+        found
+    }
+
+    fn series(&self, selector: &Selector, range: TimeRange) -> Vec<Labels> {
+        let range = self.kept(range);
+        let mut found = Vec::new();
+        self.each(selector, |stored| {
+            if stored.has_sample_in(range) {
+                found.push(stored.labels.clone());
+            }
+        });
+        found
+    }
+
+    fn label_names(&self) -> Vec<String> {
+        let mut names: Vec<_> = self.directory.read().index().names().map(str::to_owned).collect();
+        names.sort_unstable();
+        names
+    }
+
+    fn label_values(&self, name: &str) -> Vec<String> {
+        self.directory.read().index().values(name).map(str::to_owned).collect()
+    }
+
+    fn latest(&self, selector: &Selector, at: Timestamp) -> Snapshot {
+        Self::latest(self, selector, at)
+    }
+}
