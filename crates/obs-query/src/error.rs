@@ -5,6 +5,7 @@ use std::fmt;
 use obs_model::{Labels, Timestamp};
 
 use crate::promql::QueryError;
+use crate::rules::RuleProblem;
 
 /// Why a sample was not stored, a selector not understood or a query not answered.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -39,6 +40,8 @@ enum Kind {
     Matcher { matcher: String, message: String },
     #[error(transparent)]
     Query(QueryError),
+    #[error("the rules are not valid: {}", Listed(.0))]
+    Rules(Vec<RuleProblem>),
 }
 
 impl Error {
@@ -81,6 +84,10 @@ impl Error {
 
     pub(crate) fn query(error: QueryError) -> Self {
         Self::from(Kind::Query(error))
+    }
+
+    pub(crate) fn rules(problems: Vec<RuleProblem>) -> Self {
+        Self::from(Kind::Rules(problems))
     }
 
     pub(crate) fn as_query(&self) -> Option<&QueryError> {
@@ -138,6 +145,21 @@ impl Error {
         matches!(*self.0, Kind::Selector { .. } | Kind::Matcher { .. })
     }
 
+    /// Whether rules or a rule file were refused.
+    #[must_use]
+    pub fn is_invalid_rules(&self) -> bool {
+        matches!(*self.0, Kind::Rules(_))
+    }
+
+    /// What is wrong with rules or a rule file, in order of position; empty for any other error.
+    #[must_use]
+    pub fn rule_problems(&self) -> &[RuleProblem] {
+        match &*self.0 {
+            Kind::Rules(problems) => problems,
+            _ => &[],
+        }
+    }
+
     /// What is wrong with a selector's text, in order of column; empty for any other error.
     #[must_use]
     pub fn problems(&self) -> &[Problem] {
@@ -189,9 +211,9 @@ impl fmt::Display for Problem {
 }
 
 /// Problems one after the other.
-struct Listed<'a>(&'a [Problem]);
+struct Listed<'a, P>(&'a [P]);
 
-impl fmt::Display for Listed<'_> {
+impl<P: fmt::Display> fmt::Display for Listed<'_, P> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (index, problem) in self.0.iter().enumerate() {
             write!(f, "{}{problem}", if index == 0 { "" } else { "; " })?;

@@ -56,6 +56,7 @@ pub use native::{
 };
 pub use parse::{MAX_QUERY_BYTES, MAX_QUERY_DEPTH, ParseOptions, parse, parse_bytes};
 pub(crate) use parse::{duration_millis, number, parse_metric};
+pub(crate) use print::Millis;
 pub use span::{Position, Span};
 pub use text::Text;
 pub use value::{MatrixSeries, QueryResult, QueryStats, QueryValue, SampleValue, VectorPoint};

@@ -153,15 +153,6 @@ impl Display for DurationExpr {
 
 /// Writes seconds as a duration where they are whole milliseconds, otherwise as a number.
 fn duration(f: &mut Formatter<'_>, seconds: f64) -> fmt::Result {
-    const UNITS: [(&str, u64); 7] = [
-        ("y", 365 * 86_400_000),
-        ("w", 7 * 86_400_000),
-        ("d", 86_400_000),
-        ("h", 3_600_000),
-        ("m", 60_000),
-        ("s", 1_000),
-        ("ms", 1),
-    ];
     let millis = seconds.abs() * 1e3;
     if millis.round() / 1e3 != seconds.abs() || millis > 1e18 {
         return write!(f, "{seconds}");
@@ -169,21 +160,39 @@ fn duration(f: &mut Formatter<'_>, seconds: f64) -> fmt::Result {
     if seconds < 0.0 {
         f.write_char('-')?;
     }
-    let mut rest = millis.round() as u64;
-    if rest == 0 {
-        return f.write_str("0s");
-    }
-    for (name, length) in UNITS {
-        // Weeks and years are written only where nothing is left over, as Prometheus does.
-        if matches!(name, "y" | "w") && !rest.is_multiple_of(length) {
-            continue;
+    Millis(millis.round() as u64).fmt(f)
+}
+
+/// Milliseconds, written as a duration: `1h30m`.
+pub(crate) struct Millis(pub(crate) u64);
+
+impl Display for Millis {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        const UNITS: [(&str, u64); 7] = [
+            ("y", 365 * 86_400_000),
+            ("w", 7 * 86_400_000),
+            ("d", 86_400_000),
+            ("h", 3_600_000),
+            ("m", 60_000),
+            ("s", 1_000),
+            ("ms", 1),
+        ];
+        let mut rest = self.0;
+        if rest == 0 {
+            return f.write_str("0s");
         }
-        if rest >= length {
-            write!(f, "{}{name}", rest / length)?;
-            rest %= length;
+        for (name, length) in UNITS {
+            // Weeks and years are written only where nothing is left over, as Prometheus does.
+            if matches!(name, "y" | "w") && !rest.is_multiple_of(length) {
+                continue;
+            }
+            if rest >= length {
+                write!(f, "{}{name}", rest / length)?;
+                rest %= length;
+            }
         }
+        Ok(())
     }
-    Ok(())
 }
 
 impl Display for NumberLiteral {

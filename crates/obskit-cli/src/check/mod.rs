@@ -2,6 +2,7 @@
 
 mod config;
 mod metrics;
+mod rules;
 
 use std::path::PathBuf;
 
@@ -19,6 +20,8 @@ pub(crate) enum Command {
     },
     /// Checks an exposition, what a service answers to a scrape: the first line that is wrong, and why.
     Metrics(metrics::Arguments),
+    /// Checks rule files of Prometheus, with every problem of each: exit status 1 for a mistake.
+    Rules(rules::Arguments),
 }
 
 /// Checks; the failure is what to print.
@@ -26,5 +29,6 @@ pub(crate) fn run(command: Command) -> Result<(), Failure> {
     match command {
         Command::Config { files } => config::check(&files).map_err(Failure::found),
         Command::Metrics(arguments) => metrics::check(&arguments),
+        Command::Rules(arguments) => rules::check(&arguments),
     }
 }
