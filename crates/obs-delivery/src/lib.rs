@@ -5,8 +5,11 @@
 //! - A [`Message`] is a body with a content type and headers. This crate never looks inside.
 //! - A [`Transport`] makes one attempt at sending one message, and says of a failure whether trying
 //!   again can help ([`SendError::passing`]) or not ([`SendError::permanent`]).
-//! - A [`Delivery`] is one destination: a bounded queue before one transport, and a worker that sends
-//!   one message at a time, in the order in which they were offered.
+//! - An [`Encoder`] puts several messages together into the one that a transport is given; without one each
+//!   message goes alone. [`Framing`] is the encoder for lines, JSON arrays and repeated protobuf fields.
+//! - An *endpoint* is a transport with a name and a circuit breaker of its own.
+//! - A [`Delivery`] is one destination: a bounded queue before its endpoints, and a worker that sends batch by
+//!   batch, in the order in which the messages were offered.
 //!
 //! [`Delivery::offer`] never waits: a message is taken or it is dropped, and the answer says which.
 //! Of every message offered it is known what became of it: after [`Delivery::shutdown`],
@@ -45,10 +48,11 @@
 //! | | counted as |
 //! |---|---|
 //! | the transport took it | `delivered` |
-//! | the queue was full when it was offered: the *newest* message is the one dropped | `dropped`, `queue_full` |
+//! | there was no room for it when it was offered, by the rule of [`Overflow`] | `dropped`, `queue_full` |
+//! | it was held, and had to make room for another, by the same rule | `dropped`, `evicted` |
 //! | it is larger than [`DeliveryConfig::max_message_bytes`] | `dropped`, `too_large` |
 //! | it was offered after shutdown began | `dropped`, `closed` |
-//! | the transport refused it for good, or panicked over it | `dropped`, `permanent` |
+//! | it was refused for good, alone or with its batch; or the transport panicked over it; or it could not be encoded | `dropped`, `permanent` |
 //! | it failed [`RetryPolicy::max_attempts`] times | `dropped`, `attempts` |
 //! | it grew older than [`RetryPolicy::max_age`] before an attempt succeeded | `dropped`, `expired` |
 //! | shutdown's deadline came first | `undelivered` |
@@ -56,47 +60,83 @@
 //! Delivery is at least once: an attempt that was cut off by its timeout or by the shutdown deadline may have
 //! reached the other side all the same.
 //!
+//! # When a batch is sent, and when again
+//!
+//! A batch is due when it has [`BatchConfig::max_items`] messages or [`BatchConfig::max_bytes`] bytes, when its oldest
+//! message is [`BatchConfig::max_age`] old, and at once during a flush or shutdown. It goes to the first endpoint, in
+//! the order of preference, that is not being left alone. After a failure that may pass that endpoint is left
+//! alone for a time that grows ([`RetryPolicy`]), and the batch goes to the next one at once; when all are left alone,
+//! it waits for the first that no longer is. An endpoint that fails [`BreakerConfig::failures`] times in a row is
+//! left alone altogether until a single request, the probe, succeeds. So the preferred endpoint is returned to as
+//! soon as it is well.
+//!
+//! A batch keeps its messages from attempt to attempt, and its bytes as well. A batch that is too large for the
+//! endpoint ([`SendError::too_large`]) or that cannot be encoded is halved; of one that was accepted in part
+//! ([`SendError::partial`]) only the rest is sent again.
+//!
+//! # Order
+//!
+//! With [`DeliveryConfig::concurrency`] 1 a batch is begun when the fate of the one before is settled. So each endpoint
+//! is given the messages in the order in which they were offered, and of two messages that reach different endpoints
+//! the first was sent first. Messages that one thread offers keep their order, as do those of two threads when one
+//! offers after it has seen the other's offer return. Two things can put a message behind a later one *at the
+//! receiver*: an attempt that timed out and arrives all the same, and a batch that was accepted in part. With a
+//! higher concurrency batches overtake each other.
+//!
+//! # What an offer costs
+//!
+//! A reservation, which is one atomic number, and a push to a shard of the queue that few other threads use. It does
+//! not allocate, but for the queue's own growth up to its capacity. When there is no room and the rule is
+//! [`Overflow::DropNewest`], the reservation is all.
+//!
 //! # Its own state
 //!
 //! Delivery never logs, because what it would log may be on its way through the same queue. It shows its
 //! state in metrics named `obskit_delivery_…` with the label `destination`, and in [`Delivery::status`].
 //! The metrics are bound to the recorder that is installed when [`Delivery::start`] runs; [`describe`]
-//! registers their help texts.
+//! registers their help texts. Counters and gauges are brought up to date when the queue runs empty, each second
+//! while it is not, and at the end, when they agree with the report exactly.
 //!
 //! # Features
 //!
 //! - `http` (default): [`HttpTransport`], POST (or PUT, DELETE) over HTTP and HTTPS with reqwest, rustls and ring.
+//! - `gzip`, `snappy` (default) and `zstd`: the kinds of [`Compression`].
 //!
 //! # Limits
 //!
-//! One message in flight per destination, so the throughput is one message a round trip. Messages are held
-//! in memory: what is undelivered when the process ends is lost.
+//! Messages are held in memory: what is undelivered when the process ends is lost.
 
-#[cfg(feature = "http")]
-mod answer;
 mod backoff;
+mod batch;
+mod breaker;
+mod compress;
 mod config;
 mod delivery;
+mod endpoints;
 mod error;
 #[cfg(feature = "http")]
 mod http;
 mod message;
-#[cfg(feature = "http")]
-mod retry_after;
+mod queue;
 mod self_metrics;
+mod spool;
 mod state;
 mod status;
 mod transport;
 mod worker;
 
-#[cfg(feature = "http")]
-pub use answer::{HttpAnswer, HttpMethod, Verdict};
-pub use config::{DeliveryConfig, RetryPolicy};
-pub use delivery::Delivery;
+pub use batch::{EncodeError, Encoder, Framing};
+pub use breaker::BreakerState;
+pub use compress::Compression;
+pub use config::{BatchConfig, BreakerConfig, DeliveryConfig, Overflow, RetryPolicy, SpoolConfig};
+pub use delivery::{Delivery, DeliveryBuilder};
 pub use error::Error;
 #[cfg(feature = "http")]
-pub use http::{HttpConfig, HttpTransport};
-pub use message::Message;
+pub use http::{HttpAnswer, HttpConfig, HttpMethod, HttpTransport, Verdict};
+pub use message::{Message, Priority};
 pub use self_metrics::describe;
-pub use status::{DeliveryReport, DeliveryStatus, DropCounts, LastError, Phase};
-pub use transport::{SendError, SendFuture, Transport};
+pub use spool::Spooled;
+pub use status::{
+    DeliveryReport, DeliveryStatus, DropCounts, EndpointStatus, FlushReport, LastError, Phase,
+};
+pub use transport::{ItemOutcome, SendError, SendFuture, Transport};

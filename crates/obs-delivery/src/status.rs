@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use obs_model::{DropReason, Timestamp};
 
+use crate::{BreakerState, Priority};
+
 /// How far a destination is in its life.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Phase {
@@ -30,6 +32,8 @@ pub struct DropCounts {
     pub attempts: u64,
     /// The message grew too old.
     pub expired: u64,
+    /// The message was held, and had to make room for another.
+    pub evicted: u64,
 }
 
 impl DropCounts {
@@ -41,7 +45,7 @@ impl DropCounts {
 
     /// Each count with the value of its `reason` label.
     #[must_use]
-    pub fn by_reason(&self) -> [(&'static str, u64); 6] {
+    pub fn by_reason(&self) -> [(&'static str, u64); 7] {
         [
             (Reason::QueueFull.as_str(), self.queue_full),
             (Reason::TooLarge.as_str(), self.too_large),
@@ -49,18 +53,20 @@ impl DropCounts {
             (Reason::Permanent.as_str(), self.permanent),
             (Reason::Attempts.as_str(), self.attempts),
             (Reason::Expired.as_str(), self.expired),
+            (Reason::Evicted.as_str(), self.evicted),
         ]
     }
 
-    pub(crate) fn add(&mut self, reason: Reason) {
-        *match reason {
-            Reason::QueueFull => &mut self.queue_full,
-            Reason::TooLarge => &mut self.too_large,
-            Reason::Closed => &mut self.closed,
-            Reason::Permanent => &mut self.permanent,
-            Reason::Attempts => &mut self.attempts,
-            Reason::Expired => &mut self.expired,
-        } += 1;
+    /// How many of them were not taken when they were offered.
+    #[must_use]
+    pub fn refused(&self) -> u64 {
+        self.queue_full + self.too_large + self.closed
+    }
+
+    /// The counts in the order of [`Reason::ALL`].
+    pub(crate) fn of(counts: [u64; Reason::ALL.len()]) -> Self {
+        let [queue_full, too_large, closed, permanent, attempts, expired, evicted] = counts;
+        Self { queue_full, too_large, closed, permanent, attempts, expired, evicted }
     }
 }
 
@@ -73,16 +79,18 @@ pub(crate) enum Reason {
     Permanent,
     Attempts,
     Expired,
+    Evicted,
 }
 
 impl Reason {
-    pub(crate) const ALL: [Self; 6] = [
+    pub(crate) const ALL: [Self; 7] = [
         Self::QueueFull,
         Self::TooLarge,
         Self::Closed,
         Self::Permanent,
         Self::Attempts,
         Self::Expired,
+        Self::Evicted,
     ];
 
     pub(crate) const fn as_str(self) -> &'static str {
@@ -93,6 +101,7 @@ impl Reason {
             Self::Permanent => "permanent",
             Self::Attempts => "attempts",
             Self::Expired => "expired",
+            Self::Evicted => "evicted",
         }
     }
 }
@@ -108,9 +117,23 @@ pub struct LastError {
     pub is_permanent: bool,
 }
 
+/// An endpoint at one moment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct EndpointStatus {
+    /// Its name.
+    pub name: String,
+    /// What its breaker lets through.
+    pub breaker: BreakerState,
+    /// How many attempts in a row failed in a way that may pass.
+    pub failures_in_a_row: u32,
+    /// Whether it is the one that answered last.
+    pub is_active: bool,
+}
+
 /// A destination at one moment. All counts are since the start.
 ///
-/// `offered == delivered + dropped.total() + undelivered + queued` at any moment.
+/// `offered + recovered == delivered + dropped.total() + undelivered + queued + spooled` at any moment.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct DeliveryStatus {
@@ -118,27 +141,42 @@ pub struct DeliveryStatus {
     pub name: String,
     /// How far it is in its life.
     pub phase: Phase,
-    /// How many messages it holds, with the one that is being sent.
+    /// How many messages are held in memory only, with those in flight.
     pub queued: usize,
-    /// What they count for in bytes.
+    /// What the messages held in memory count for in bytes.
     pub queued_bytes: usize,
-    /// How long the oldest of them has been held.
+    /// How many messages are in flight.
+    pub in_flight: usize,
+    /// How long the oldest message that is in memory has been held.
     pub oldest_age: Option<Duration>,
     /// Whether an attempt is under way.
     pub is_sending: bool,
     /// How long until the next attempt, if the destination is being left alone.
     pub next_attempt_in: Option<Duration>,
-    /// How many attempts in a row failed in a way that may pass; 0 when the last one did not.
+    /// How many attempts in a row failed in a way that may pass, at the endpoint that is doing best; 0 when its
+    /// last one did not.
     pub failures_in_a_row: u32,
+    /// The endpoints, in the order of preference.
+    pub endpoints: Vec<EndpointStatus>,
     /// How many messages were offered.
     pub offered: u64,
+    /// How many messages the spool held when the destination started.
+    pub recovered: u64,
     /// How many were delivered.
     pub delivered: u64,
     /// How many were dropped.
     pub dropped: DropCounts,
-    /// How many were held when the destination ended.
+    /// How many were dropped for want of room, by their [priority](crate::Priority), the lowest first.
+    pub dropped_by_priority: [u64; Priority::ALL.len()],
+    /// How many were held in memory when the destination ended.
     pub undelivered: u64,
-    /// How many attempts were made for a message that had failed before.
+    /// How many are in the spool.
+    pub spooled: u64,
+    /// What the spool holds, in bytes.
+    pub spooled_bytes: u64,
+    /// How many times the spool could not be written or read.
+    pub spool_errors: u64,
+    /// How many attempts were made for a request that had failed before.
     pub retries: u64,
     /// How many attempts panicked.
     pub panics: u64,
@@ -150,16 +188,32 @@ pub struct DeliveryStatus {
 
 /// What became of everything that was offered to a destination, as of the end of its shutdown.
 ///
-/// `offered == delivered + dropped.total() + undelivered`, exactly.
+/// `offered + recovered == delivered + dropped.total() + undelivered + spooled`, exactly.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use = "messages may be undelivered"]
 pub struct DeliveryReport {
     /// How many messages were offered.
     pub offered: u64,
+    /// How many messages the spool held when the destination started.
+    pub recovered: u64,
     /// How many were delivered.
     pub delivered: u64,
     /// How many were dropped.
     pub dropped: DropCounts,
-    /// How many were still held at the deadline. One of them may have been on its way and may have arrived.
+    /// How many were still held in memory at the deadline. Those in flight may have arrived.
     pub undelivered: u64,
+    /// How many are left in the spool, for the next start.
+    pub spooled: u64,
+}
+
+/// What a flush left.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use = "messages may be left"]
+pub struct FlushReport {
+    /// Whether everything that was offered before the flush has been delivered or dropped.
+    pub is_complete: bool,
+    /// How many messages are held in memory now, with those that were offered since.
+    pub queued: usize,
+    /// How many messages are in the spool now.
+    pub spooled: u64,
 }

@@ -10,17 +10,18 @@ use crate::Message;
 /// An attempt under way. Dropping it gives the attempt up.
 pub type SendFuture<'a> = Pin<Box<dyn Future<Output = Result<(), SendError>> + Send + 'a>>;
 
-/// A way to get a message to where it goes.
+/// A way to get a message to one endpoint.
 ///
-/// A transport makes one attempt per call. Timeouts, retries and order are [`Delivery`](crate::Delivery)'s.
-/// The trait is object safe, so transports can be put together: one that fails over between several is
-/// itself a transport.
+/// A transport makes one attempt per call. Timeouts, retries, order, and the choice between several endpoints are
+/// [`Delivery`](crate::Delivery)'s.
 pub trait Transport: Send + Sync + 'static {
     /// Makes one attempt.
     ///
     /// # Errors
     ///
-    /// [`SendError::passing`] if trying again can help, [`SendError::permanent`] if it cannot.
+    /// [`SendError::passing`] if trying again can help, [`SendError::permanent`] if it cannot,
+    /// [`SendError::too_large`] if less of it might be taken, and [`SendError::partial`] if the endpoint answered
+    /// for each of the messages that were put together.
     ///
     /// # Panics
     ///
@@ -40,6 +41,17 @@ impl<T: Transport + ?Sized> Transport for Box<T> {
     }
 }
 
+/// What an endpoint answered for one of several messages that were sent together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ItemOutcome {
+    /// It has the message.
+    Accepted,
+    /// It does not have it, and may take it later.
+    Retry,
+    /// It will never take it.
+    Refused,
+}
+
 /// Why an attempt failed, and whether trying again can help.
 ///
 /// The message ends up in [`DeliveryStatus`](crate::DeliveryStatus), so it must not hold secrets.
@@ -47,25 +59,48 @@ impl<T: Transport + ?Sized> Transport for Box<T> {
 #[error("{message}")]
 pub struct SendError {
     message: String,
-    permanent: bool,
+    kind: Failure,
     retry_after: Option<Duration>,
     source: Option<Box<dyn std::error::Error + Send + Sync>>,
 }
 
+/// How an attempt failed, as far as delivery acts on it.
+#[derive(Debug)]
+pub(crate) enum Failure {
+    Passing,
+    Permanent,
+    TooLarge,
+    Partial(Vec<ItemOutcome>),
+}
+
 impl SendError {
-    /// A failure that may pass: the destination is away, busy or failing.
+    /// A failure that may pass: the endpoint is away, busy or failing.
     #[must_use]
     pub fn passing(message: impl Into<String>) -> Self {
-        Self { message: message.into(), permanent: false, retry_after: None, source: None }
+        Self::new(message, Failure::Passing)
     }
 
-    /// A failure that the same message will meet again: the destination refuses it.
+    /// A failure that the same message will meet again: the endpoint refuses it.
     #[must_use]
     pub fn permanent(message: impl Into<String>) -> Self {
-        Self { permanent: true, ..Self::passing(message) }
+        Self::new(message, Failure::Permanent)
     }
 
-    /// This failure, with the time for which the destination asked to be left alone.
+    /// A permanent failure because of size: messages that were put together are halved and sent apart.
+    #[must_use]
+    pub fn too_large(message: impl Into<String>) -> Self {
+        Self::new(message, Failure::TooLarge)
+    }
+
+    /// The endpoint answered for each message of the batch, in their order, as Elasticsearch's `_bulk` does.
+    ///
+    /// Messages for which there is no outcome are tried again.
+    #[must_use]
+    pub fn partial(message: impl Into<String>, outcomes: Vec<ItemOutcome>) -> Self {
+        Self::new(message, Failure::Partial(outcomes))
+    }
+
+    /// This failure, with the time for which the endpoint asked to be left alone.
     #[must_use]
     pub fn with_retry_after(mut self, wait: Duration) -> Self {
         self.retry_after = Some(wait);
@@ -82,16 +117,47 @@ impl SendError {
         self
     }
 
-    /// Whether trying again cannot help.
+    /// Whether trying the same again cannot help.
     #[must_use]
     pub fn is_permanent(&self) -> bool {
-        self.permanent
+        match &self.kind {
+            Failure::Passing => false,
+            Failure::Permanent | Failure::TooLarge => true,
+            Failure::Partial(outcomes) => !outcomes.contains(&ItemOutcome::Retry),
+        }
     }
 
-    /// For how long the destination asked to be left alone, if it did.
+    /// Whether less of it might be taken.
+    #[must_use]
+    pub fn is_too_large(&self) -> bool {
+        matches!(self.kind, Failure::TooLarge)
+    }
+
+    /// What the endpoint answered for each message, if it did.
+    #[must_use]
+    pub fn outcomes(&self) -> Option<&[ItemOutcome]> {
+        match &self.kind {
+            Failure::Partial(outcomes) => Some(outcomes),
+            Failure::Passing | Failure::Permanent | Failure::TooLarge => None,
+        }
+    }
+
+    /// For how long the endpoint asked to be left alone, if it did.
     #[must_use]
     pub fn retry_after(&self) -> Option<Duration> {
         self.retry_after
+    }
+
+    fn new(message: impl Into<String>, kind: Failure) -> Self {
+        Self { message: message.into(), kind, retry_after: None, source: None }
+    }
+
+    pub(crate) fn failure(&self) -> &Failure {
+        &self.kind
+    }
+
+    pub(crate) fn into_failure(self) -> Failure {
+        self.kind
     }
 
     /// The message and its causes in one line, at most `LIMIT` bytes.

@@ -61,6 +61,7 @@ async fn run(rng: &mut fastrand::Rng) -> (Model, DeliveryReport, Scripted) {
         }
         let status = delivery.status();
         let settled = status.delivered + status.dropped.total() + status.undelivered;
+        assert_eq!((status.recovered, status.spooled), (0, 0));
         assert_eq!(status.offered, settled + status.queued as u64);
         assert_eq!(status.offered, model.offered);
     }

@@ -1,5 +1,8 @@
 //! Sending over HTTP and HTTPS.
 
+mod answer;
+mod retry_after;
+
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,9 +16,9 @@ use rustls_platform_verifier::BuilderVerifierExt;
 use url::Url;
 
 use crate::error::Kind;
-use crate::{
-    Error, HttpAnswer, HttpMethod, Message, SendError, SendFuture, Transport, Verdict, retry_after,
-};
+use crate::{Error, Message, SendError, SendFuture, Transport};
+
+pub use self::answer::{HttpAnswer, HttpMethod, Verdict};
 
 /// How much of an answer is read: enough to reuse the connection after a usual answer.
 const ANSWER_LIMIT: usize = 16 * 1_024;
