@@ -59,4 +59,4 @@ pub use redact::{REDACTED, Redactor};
 pub use resource::Resource;
 pub use severity::{Severity, UnknownSeverity};
 pub use sink::{Accepted, DropReason, Sink};
-pub use timestamp::Timestamp;
+pub use timestamp::{InvalidTimestamp, Timestamp};

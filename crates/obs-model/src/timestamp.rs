@@ -1,7 +1,11 @@
 //! A point in time, to the millisecond.
 
+mod read;
+
 use std::fmt;
 use std::time::Duration;
+
+pub use read::InvalidTimestamp;
 
 const DAY_MS: i64 = 86_400_000;
 

@@ -116,7 +116,12 @@ async fn accept(
             std::future::pending().await
         };
         match listener.accept().await {
-            Ok((stream, peer)) => return (stream, peer, place),
+            Ok((stream, peer)) => {
+                // An answer in several pieces must not wait for the client to confirm the first one. A stream on
+                // which this cannot be set is slower and works all the same.
+                let _ = stream.set_nodelay(true);
+                return (stream, peer, place);
+            }
             Err(error) => {
                 tracing::warn!(%error, "the admin listener could not take a connection");
                 tokio::time::sleep(ACCEPT_PAUSE).await;

@@ -6,7 +6,10 @@
 )]
 
 mod check;
+mod http;
 mod profile;
+mod query;
+mod serve;
 mod test;
 
 use std::process::ExitCode;
@@ -31,6 +34,10 @@ enum Command {
     Test(test::Command),
     /// Takes a CPU profile from a running service and writes it for `go tool pprof`.
     Profile(profile::Arguments),
+    /// Asks a running service with PromQL and shows a table, or a chart over time.
+    Query(query::Arguments),
+    /// Runs the series store and its query API as a process of its own.
+    Serve(serve::Arguments),
 }
 
 fn main() -> ExitCode {
@@ -38,6 +45,8 @@ fn main() -> ExitCode {
         Command::Check(command) => check::run(command),
         Command::Test(command) => test::run(&command),
         Command::Profile(arguments) => profile::run(&arguments).map_err(Failure::found),
+        Command::Query(arguments) => query::run(&arguments),
+        Command::Serve(arguments) => serve::run(&arguments),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

@@ -1,10 +1,11 @@
 //! `obskit profile URL`: takes a CPU profile from a running service.
 
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Args;
+
+use crate::http;
 
 /// How much longer than the profile the answer may take: symbols are looked up at its end.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -43,16 +44,8 @@ async fn fetch(arguments: &Arguments) -> Result<Vec<u8>, String> {
         arguments.url.trim_end_matches('/'),
         arguments.seconds
     );
-    let failed = |error: reqwest::Error| {
-        let mut reason = error.to_string();
-        let mut cause = std::error::Error::source(&error);
-        while let Some(inner) = cause {
-            reason = format!("{reason}: {inner}");
-            cause = inner.source();
-        }
-        format!("no profile: {reason}")
-    };
-    let mut request = client()?
+    let failed = |error| format!("no profile: {}", http::with_causes(&error));
+    let mut request = http::client()?
         .get(&url)
         .timeout(Duration::from_secs(arguments.seconds).saturating_add(PATIENCE));
     if let Some(token) = &arguments.token {
@@ -66,21 +59,4 @@ async fn fetch(arguments: &Arguments) -> Result<Vec<u8>, String> {
     } else {
         Err(format!("no profile: {url} answered {status}: {}", String::from_utf8_lossy(&bytes)))
     }
-}
-
-/// A client with rustls and ring, and the machine's own roots.
-fn client() -> Result<reqwest::Client, String> {
-    use rustls_platform_verifier::BuilderVerifierExt;
-
-    let failed = |error: rustls::Error| format!("no TLS: {error}");
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let tls = rustls::ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .and_then(|builder| builder.with_platform_verifier())
-        .map_err(failed)?
-        .with_no_client_auth();
-    reqwest::Client::builder()
-        .tls_backend_preconfigured(tls)
-        .build()
-        .map_err(|error| format!("no HTTP client: {error}"))
 }

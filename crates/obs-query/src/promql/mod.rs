@@ -54,7 +54,9 @@ pub use native::{
     BucketSpan, CUSTOM_BUCKETS_SCHEMA, CounterResetHint, HistogramSample, HistogramSeries,
     NativeBucket, NativeHistogram,
 };
-pub use parse::{MAX_QUERY_BYTES, MAX_QUERY_DEPTH, ParseOptions, parse, parse_bytes};
+pub use parse::{
+    MAX_QUERY_BYTES, MAX_QUERY_DEPTH, ParseOptions, parse, parse_bytes, parse_duration,
+};
 pub(crate) use parse::{duration_millis, number, parse_metric};
 pub(crate) use print::Millis;
 pub use span::{Position, Span};

@@ -19,6 +19,7 @@ use crate::Error;
 use crate::selector::literal;
 use obs_model::METRIC_NAME_LABEL;
 
+pub use number::parse_duration;
 pub(crate) use number::{duration_millis, number};
 
 /// The longest text of a query, in bytes.

@@ -1,5 +1,10 @@
 //! Numbers and durations in all the forms that PromQL has.
 
+use std::time::Duration;
+
+use crate::Error;
+use crate::promql::error::QueryError;
+
 /// The largest number of seconds that a duration may have: what 64 bits of nanoseconds hold.
 pub(super) const MAX_SECONDS: f64 = (1_u64 << 63) as f64 / 1e9;
 
@@ -72,6 +77,27 @@ pub(crate) fn duration_millis(word: &str) -> Result<i64, &'static str> {
         rest = &rest[digits + unit_bytes..];
     }
     Ok(total)
+}
+
+/// Reads a duration as PromQL has it, such as `1h30m`.
+///
+/// ```
+/// use obs_query::promql::parse_duration;
+/// use std::time::Duration;
+///
+/// assert_eq!(parse_duration("1h30m")?, Duration::from_secs(5_400));
+/// assert!(parse_duration("30m1h").is_err());
+/// # Ok::<(), obs_query::Error>(())
+/// ```
+///
+/// # Errors
+///
+/// The text is not whole numbers with the units y, w, d, h, m, s and ms, in this order, or it is more than 292 years.
+pub fn parse_duration(text: &str) -> Result<Duration, Error> {
+    let millis = duration_millis(text)
+        .map_err(|problem| QueryError::Invalid(format!("{problem}, found {text:?}")))?;
+    // OK because no part of a duration has a sign.
+    Ok(Duration::from_millis(millis.unsigned_abs()))
 }
 
 #[cfg(test)]

@@ -1,0 +1,140 @@
+//! `obskit serve`: the series store and its query API as a process of its own.
+
+use std::io::IsTerminal as _;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use clap::Args;
+use obs_metrics::Registry;
+use obs_model::{Clock, Resource, SystemClock};
+use obs_query::{SeriesStore, StoreConfig};
+use obs_server::{AdminState, Bound, PrometheusConfig, RemoteWriteConfig, Secret, ServerConfig};
+
+use crate::Failure;
+use crate::query::duration;
+
+#[derive(Args)]
+pub(crate) struct Arguments {
+    /// Where to listen; port 0 picks a free one.
+    #[arg(long, default_value = "127.0.0.1:9464")]
+    listen: SocketAddr,
+    /// Take samples in by remote write, at /api/v1/write.
+    #[arg(long)]
+    enable_remote_write: bool,
+    /// How long samples are kept, counted from the newest, such as 6h or 30d.
+    #[arg(long, default_value = "24h", value_parser = duration)]
+    retention: Duration,
+    /// The interval at which samples are expected.
+    #[arg(long, default_value = "15s", value_parser = duration)]
+    sample_interval: Duration,
+    /// How many series there may be.
+    #[arg(long, default_value_t = 1_000_000)]
+    max_series: usize,
+    /// How many samples there may be; above it the oldest go first.
+    #[arg(long, default_value_t = 500_000_000)]
+    max_samples: usize,
+    /// How long a query may take.
+    #[arg(long, default_value = "2m", value_parser = duration)]
+    query_timeout: Duration,
+    /// How many queries are evaluated at once.
+    #[arg(long, default_value_t = 20)]
+    query_concurrency: usize,
+    /// What a caller must present. Needed where the address can be reached from other machines.
+    #[arg(long, env = "OBSKIT_ADMIN_TOKEN", hide_env_values = true)]
+    token: Option<String>,
+}
+
+/// Serves until it is told to stop.
+pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Failure::unable(format!("no runtime: {error}")))?;
+    let outcome = runtime.block_on(serve(arguments));
+    // What is still evaluated has been called off; it need not be waited for.
+    runtime.shutdown_background();
+    outcome
+}
+
+async fn serve(arguments: &Arguments) -> Result<(), Failure> {
+    // The signals are taken over first: one that comes during the start must not be lost.
+    let stop = stop_signal().map_err(|error| Failure::unable(format!("no signals: {error}")))?;
+    let registry = Registry::default();
+    // OK because this process installs no other recorder.
+    registry.install().map_err(|error| Failure::unable(error.to_string()))?;
+    obs_query::describe_metrics();
+    obs_server::describe();
+
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
+    let store = Arc::new(SeriesStore::new(store_config(arguments)));
+    let bound = obs_server::bind(server_config(arguments))
+        .await
+        .map_err(|error| Failure::unable(error.to_string()))?;
+    let resource = Resource::new("obskit").with_version(env!("CARGO_PKG_VERSION"));
+    let state = AdminState::new(resource, clock).with_registry(registry).with_store(store);
+    announce(&bound);
+    let report = bound.serve(state, stop).await;
+    if report.connections_cut > 0 {
+        eprintln!("{} requests were cut", report.connections_cut);
+    }
+    Ok(())
+}
+
+fn store_config(arguments: &Arguments) -> StoreConfig {
+    StoreConfig {
+        sample_interval: arguments.sample_interval,
+        retention: arguments.retention,
+        max_series: arguments.max_series,
+        max_samples: arguments.max_samples,
+    }
+}
+
+fn server_config(arguments: &Arguments) -> ServerConfig {
+    let mut prometheus = PrometheusConfig {
+        max_concurrent_queries: arguments.query_concurrency,
+        remote_write: arguments.enable_remote_write.then(RemoteWriteConfig::default),
+        ..PrometheusConfig::default()
+    };
+    prometheus.engine.timeout = arguments.query_timeout;
+    ServerConfig {
+        listen: arguments.listen,
+        token: arguments.token.clone().map(Secret::from),
+        prometheus,
+        ..ServerConfig::default()
+    }
+}
+
+/// Says where it listens; a program that started this reads the address from the first line.
+fn announce(bound: &Bound) {
+    println!("listening on http://{}", bound.local_addr());
+    if std::io::stdout().is_terminal() {
+        println!("stop with Ctrl-C");
+    }
+}
+
+/// Completes at SIGTERM or Ctrl-C.
+#[cfg(unix)]
+fn stop_signal() -> std::io::Result<impl Future<Output = ()> + Send> {
+    use tokio::signal::unix::{SignalKind, signal};
+
+    let (mut terminate, mut interrupt) =
+        (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    Ok(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+    })
+}
+
+/// Completes at Ctrl-C.
+#[cfg(not(unix))]
+fn stop_signal() -> std::io::Result<impl Future<Output = ()> + Send> {
+    Ok(async {
+        // Without the signal the process can only be killed, which needs nothing from it.
+        if tokio::signal::ctrl_c().await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    })
+}
