@@ -7,11 +7,15 @@
 mod book;
 mod http;
 mod process;
+mod remote_write;
+mod serve;
 mod service;
 mod webhook;
 
 pub use http::{Answer, get, post, request};
 pub use process::{Process, binary, free_port, run, run_with_input};
+pub use remote_write::{Point, send_series};
+pub use serve::{QueryServer, encoded};
 pub use service::{Options, Service};
 pub use webhook::Webhook;
 

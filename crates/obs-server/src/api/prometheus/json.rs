@@ -94,6 +94,15 @@ pub(super) fn quoted_number(out: &mut Vec<u8>, value: f64) {
     out.push(b'"');
 }
 
+/// Writes a scalar in quotes: in full, without an exponent, unlike any other number.
+pub(super) fn quoted_scalar(out: &mut Vec<u8>, value: f64) {
+    if value.is_finite() {
+        out.extend_from_slice(format!("\"{value}\"").as_bytes());
+    } else {
+        quoted_number(out, value);
+    }
+}
+
 /// The largest size up to which every whole number is a float, and is written by its digits.
 const WHOLE: f64 = 9_007_199_254_740_992.0;
 
@@ -209,6 +218,8 @@ mod tests {
             assert_eq!(written(|out| quoted_number(out, value)), format!("\"{expected}\""));
         }
         assert_eq!(written(|out| scientific(out, 12.5)), "1.25e+01");
+        assert_eq!(written(|out| quoted_scalar(out, 1e22)), "\"10000000000000000000000\"");
+        assert_eq!(written(|out| quoted_scalar(out, f64::INFINITY)), "\"+Inf\"");
     }
 
     #[test]

@@ -86,7 +86,7 @@ impl Rendering {
             QueryValue::Scalar(sample) => {
                 json::timestamp(out, sample.timestamp);
                 out.push(b',');
-                json::quoted_number(out, sample.value);
+                json::quoted_scalar(out, sample.value);
             }
             QueryValue::String(at, text) => {
                 json::timestamp(out, *at);
