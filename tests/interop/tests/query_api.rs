@@ -8,13 +8,16 @@ use serde_json::{Value, json};
 /// A time on the grid of the samples.
 const BASE: i64 = 1_700_000_000_000;
 
+/// Labels by name.
+type Pairs<'a> = Vec<(&'a str, &'a str)>;
+
 /// Both servers with the same series: counters with a reset, gauges, a histogram, an end, and what is no number.
 fn servers() -> [QueryServer; 2] {
     let servers = [QueryServer::obskit(&[]), QueryServer::prometheus()];
     let points = |value: &dyn Fn(i64) -> f64| -> Vec<Point> {
         (0..120).map(|tick| (BASE + tick * 15_000, value(tick))).collect()
     };
-    let mut series: Vec<(Vec<(&str, &str)>, Vec<Point>)> = Vec::new();
+    let mut series: Vec<(Pairs<'_>, Vec<Point>)> = Vec::new();
     for (job, code, step) in [("api", "200", 7), ("api", "500", 1), ("web", "200", 13)] {
         let labels = vec![("__name__", "requests_total"), ("code", code), ("job", job)];
         series.push((labels, points(&|tick| (tick % 70 * step) as f64)));
