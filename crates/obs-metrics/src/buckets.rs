@@ -96,6 +96,11 @@ impl BucketRules {
         Ok(())
     }
 
+    #[cfg(feature = "metrics-exporter-prometheus")]
+    pub(crate) fn exact(&self) -> impl Iterator<Item = (&str, &Arc<[f64]>)> {
+        self.exact.iter().map(|(name, bounds)| (name.as_str(), bounds))
+    }
+
     pub(crate) fn has_exact(&self, name: &str) -> bool {
         self.exact.contains_key(name)
     }

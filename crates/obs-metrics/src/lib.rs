@@ -15,6 +15,7 @@
 //! - [`typed`] has handles for the hot path: `static` metrics and families with typed labels.
 //! - [`trackers`] measure latencies and throughput in process, and make metrics from names in a configuration.
 //! - [`collect`] reads what the process, its container, the machine, the runtime and the allocator say, on a schedule.
+//! - `backend` (feature) puts a registry in front of the recorder of `metrics-exporter-prometheus`.
 //!
 //! ```
 //! use metrics::{counter, histogram};
@@ -46,6 +47,10 @@
 //! | `obskit_metrics_overflow_total{metric}` | recordings that went into a metric's overflow series |
 //! | `obskit_metrics_dropped_total{reason}` | recordings that were refused; the reasons are listed at [`Registry`] |
 //!
+//! # Features
+//!
+//! - `metrics-exporter-prometheus`: [`Registry`] over the recorder of that crate, for applications that have installed it.
+//!
 //! # Limits
 //!
 //! - Names, series and label sets have caps: see [`RegistryConfig`]. What is over the cap of series is recorded in
@@ -68,6 +73,10 @@
 //!   `_count` always agrees with the buckets.
 //! - No format has timestamps, which are the scraper's business; the text format 0.0.4 has no place for exemplars.
 
+#[cfg(feature = "metrics-exporter-prometheus")]
+pub mod backend;
+#[cfg(not(feature = "metrics-exporter-prometheus"))]
+mod backend;
 mod buckets;
 pub mod catalog;
 mod cells;

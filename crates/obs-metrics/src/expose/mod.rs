@@ -43,8 +43,12 @@ pub(crate) use self::escape::label_text;
 pub(crate) use self::given::{GivenLabels, GivenNames};
 use self::negotiate::{Choice, accepts_gzip};
 pub use self::negotiate::{Format, OpenMetricsVersion, TextVersion};
+#[cfg(feature = "push")]
+pub(crate) use self::observed::spans;
 pub(crate) use self::observed::{Exemplar, NativeBuckets};
 use self::plan::Plan;
+#[cfg(feature = "push")]
+pub(crate) use self::plan::unit_of;
 use self::protobuf::ProtobufEncoder;
 use self::text::{Dialect, TextEncoder};
 use crate::registry::Registry;
@@ -154,6 +158,10 @@ impl Exposition {
     }
 
     fn write_plain(&self, writer: &mut dyn io::Write) -> io::Result<()> {
+        if let Some(backend) = self.registry.backend() {
+            writer.write_all(backend.render().as_bytes())?;
+            return writer.flush();
+        }
         let families = self.registry.families();
         let escaping = self.choice.escaping;
         match self.choice.format {
@@ -191,7 +199,8 @@ impl Registry {
             if accepts_gzip(accept_encoding) { Encoding::Gzip } else { Encoding::Identity };
         Exposition {
             registry: self.clone(),
-            choice: Choice::of(accept),
+            // What a recorder behind the registry renders is in the text format.
+            choice: Choice::of(accept.filter(|_| self.backend().is_none())),
             encoding,
             created: Created::default(),
         }

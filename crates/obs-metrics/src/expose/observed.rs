@@ -76,7 +76,7 @@ impl NativeBuckets {
 }
 
 /// Rows of buckets without gaps, and each count as the difference from the one before.
-fn spans(buckets: &[(i32, u64)]) -> (Vec<proto::BucketSpan>, Vec<i64>) {
+pub(crate) fn spans(buckets: &[(i32, u64)]) -> (Vec<proto::BucketSpan>, Vec<i64>) {
     let mut spans: Vec<proto::BucketSpan> = Vec::new();
     let mut deltas = Vec::with_capacity(buckets.len());
     let mut next = 0;

@@ -114,7 +114,7 @@ const UNITS: [&str; 30] = [
 ];
 
 /// The unit that a family's name ends in, if it ends in one.
-pub(super) fn unit_of(family: &str) -> Option<&'static str> {
+pub(crate) fn unit_of(family: &str) -> Option<&'static str> {
     let (rest, last) = family.rsplit_once('_')?;
     UNITS.into_iter().find(|unit| *unit == last && !rest.is_empty())
 }

@@ -4,7 +4,9 @@ use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use metrics::{Counter, CounterFn, Gauge, GaugeFn, Histogram, HistogramFn};
+use metrics::{
+    Counter, CounterFn, Gauge, GaugeFn, Histogram, HistogramFn, Key, Metadata, Recorder,
+};
 use obs_model::{Clock, MetricKind};
 
 use crate::cells::{
@@ -113,6 +115,9 @@ pub(crate) trait Handled: Sized + Clone {
     /// As [`Handled::on`], and each recording is counted in `folded`.
     fn folding(cell: &Cell, folded: &Arc<CounterCell>) -> Option<Self>;
 
+    /// A handle of another recorder.
+    fn forwarded(recorder: &dyn Recorder, key: &Key, metadata: &Metadata<'_>) -> Self;
+
     /// A handle that does nothing but count.
     fn refused(by: &Arc<Refused>) -> Self;
 
@@ -125,7 +130,7 @@ pub(crate) trait Handled: Sized + Clone {
 
 /// Implements [`Handled`] for a handle of the `metrics` facade.
 macro_rules! handled {
-    ($kind:ident, $cell:ty, |$maker:ident| $new:expr) => {
+    ($kind:ident, $register:ident, $cell:ty, |$maker:ident| $new:expr) => {
         impl Handled for $kind {
             const KIND: MetricKind = MetricKind::$kind;
 
@@ -165,6 +170,10 @@ macro_rules! handled {
                 }
             }
 
+            fn forwarded(recorder: &dyn Recorder, key: &Key, metadata: &Metadata<'_>) -> Self {
+                recorder.$register(key, metadata)
+            }
+
             fn refused(by: &Arc<Refused>) -> Self {
                 Self::from_arc(Arc::clone(by))
             }
@@ -183,9 +192,9 @@ macro_rules! handled {
     };
 }
 
-handled!(Counter, CounterCell, |_maker| CounterCell::default());
-handled!(Gauge, GaugeCell, |_maker| GaugeCell::default());
-handled!(Histogram, HistogramCell, |maker| HistogramCell::new(
+handled!(Counter, register_counter, CounterCell, |_maker| CounterCell::default());
+handled!(Gauge, register_gauge, GaugeCell, |_maker| GaugeCell::default());
+handled!(Histogram, register_histogram, HistogramCell, |maker| HistogramCell::new(
     Arc::clone(maker.search),
     Arc::clone(maker.invalid)
 )
@@ -203,21 +212,28 @@ pub struct FloatCounter(FloatCounterKind);
 enum FloatCounterKind {
     Own(Arc<FloatCounterCell>),
     Folding(Arc<FloatCounterCell>, Arc<CounterCell>),
+    /// In a recorder that has no counters of fractions.
+    Forwarded(Gauge),
     Refused(Arc<Refused>),
 }
 
 impl FloatCounter {
     /// Adds `value` to the total.
     pub fn increment(&self, value: f64) {
-        if let Some(cell) = self.cell() {
-            cell.add(value);
+        match (&self.0, self.cell()) {
+            (FloatCounterKind::Forwarded(gauge), _) if value >= 0.0 => gauge.increment(value),
+            (_, Some(cell)) => cell.add(value),
+            _ => {}
         }
     }
 
     /// Raises the total to at least `value`, for totals that are read from elsewhere.
     pub fn absolute(&self, value: f64) {
-        if let Some(cell) = self.cell() {
-            cell.raise_to(value);
+        match (&self.0, self.cell()) {
+            // A gauge cannot be asked what it has; a total that is read from elsewhere does not fall.
+            (FloatCounterKind::Forwarded(gauge), _) if value >= 0.0 => gauge.set(value),
+            (_, Some(cell)) => cell.raise_to(value),
+            _ => {}
         }
     }
 
@@ -229,6 +245,7 @@ impl FloatCounter {
                 folded.add(1);
                 Some(cell)
             }
+            FloatCounterKind::Forwarded(_) => None,
             FloatCounterKind::Refused(refused) => {
                 refused.0.add(1);
                 None
@@ -272,6 +289,10 @@ impl Handled for FloatCounter {
             }
             _ => None,
         }
+    }
+
+    fn forwarded(recorder: &dyn Recorder, key: &Key, metadata: &Metadata<'_>) -> Self {
+        Self(FloatCounterKind::Forwarded(recorder.register_gauge(key, metadata)))
     }
 
     fn refused(by: &Arc<Refused>) -> Self {

@@ -73,6 +73,13 @@ impl Registry {
         self.0.buckets.write().set_native_pattern(pattern, native)
     }
 
+    /// Every histogram's bounds that were set by its exact name.
+    #[cfg(feature = "metrics-exporter-prometheus")]
+    pub(crate) fn exact_buckets(&self) -> Vec<(String, Arc<[f64]>)> {
+        let rules = self.0.buckets.read();
+        rules.exact().map(|(name, bounds)| (name.to_owned(), Arc::clone(bounds))).collect()
+    }
+
     /// Describes a metric of ours, and gives it buckets, unless the user did before.
     pub(crate) fn declare(&self, name: &str, help: &str, bounds: Option<&[f64]>) {
         self.describe_with(name, help, None, Replace::No);

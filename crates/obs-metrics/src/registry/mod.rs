@@ -29,6 +29,7 @@ use self::idle::TakenOut;
 use self::lookup::Lookup;
 use self::own::{OwnMetrics, Refusal};
 pub(crate) use self::read::{Reader, Value};
+use crate::backend::{self, Backend};
 use crate::buckets::BucketRules;
 use crate::error::{Error, Kind};
 use crate::expose::GivenNames;
@@ -120,6 +121,8 @@ struct Inner {
     clock: Arc<dyn Clock>,
     taken_out: Mutex<Vec<TakenOut>>,
     own: OwnMetrics,
+    /// Where the values are, if another recorder has them.
+    backend: Option<Arc<dyn Backend>>,
 }
 
 #[derive(Clone)]
@@ -153,6 +156,20 @@ impl Registry {
     /// An empty registry. `clock` says when a series was made and how long it has been idle.
     #[must_use]
     pub fn with_clock(config: RegistryConfig, clock: Arc<dyn Clock>) -> Self {
+        Self::build(config, clock, None)
+    }
+
+    /// A registry in front of another recorder.
+    #[cfg(feature = "metrics-exporter-prometheus")]
+    pub(crate) fn with_backend(config: RegistryConfig, backend: Arc<dyn Backend>) -> Self {
+        Self::build(config, Arc::new(SystemClock::new()), Some(backend))
+    }
+
+    fn build(
+        config: RegistryConfig,
+        clock: Arc<dyn Clock>,
+        backend: Option<Arc<dyn Backend>>,
+    ) -> Self {
         let own = OwnMetrics::new(clock.now());
         let families =
             own.families().iter().map(|family| (Arc::clone(&family.name), Arc::clone(family)));
@@ -168,9 +185,12 @@ impl Registry {
             taken_out: Mutex::default(),
             own,
             config,
+            backend,
         }));
-        for (name, help) in OwnMetrics::help() {
-            registry.describe(name, help);
+        if registry.0.backend.is_none() {
+            for (name, help) in OwnMetrics::help() {
+                registry.describe(name, help);
+            }
         }
         registry
     }
@@ -181,7 +201,9 @@ impl Registry {
     ///
     /// When another recorder was installed before: [`Error::is_already_installed`].
     pub fn install(&self) -> Result<(), Error> {
-        metrics::set_global_recorder(self.clone()).map_err(|_| Kind::AlreadyInstalled)?;
+        if self.0.backend.is_none() {
+            metrics::set_global_recorder(self.clone()).map_err(|_| Kind::AlreadyInstalled)?;
+        }
         typed::set_installed(self);
         Ok(())
     }
@@ -233,6 +255,9 @@ impl Registry {
         name: &str,
         labels: impl Iterator<Item = (&'a str, &'a str)>,
     ) -> (H, bool) {
+        if self.0.backend.is_some() {
+            return (backend::handle(self, name, labels), true);
+        }
         match self.resolve::<H>(name, labels) {
             Resolved::Own(series) => match H::on(&series.cell) {
                 Some(handle) => (handle, true),
@@ -241,6 +266,16 @@ impl Registry {
             },
             Resolved::Elsewhere(handle) => (handle, false),
         }
+    }
+
+    /// A handle that counts recordings as lost, for want of somebody to record them.
+    pub(crate) fn refused_handle<H: Handled>(&self) -> H {
+        H::refused(self.0.own.refused(Refusal::KindConflict))
+    }
+
+    /// What has the values, if not this registry.
+    pub(crate) fn backend(&self) -> Option<&dyn Backend> {
+        self.0.backend.as_deref()
     }
 
     /// The series, if it has a place of its own, or a handle on whatever stands in for it.
@@ -332,6 +367,9 @@ impl Registry {
     /// Makes `name` belong to metrics of `kind`, if it may; else says in which way it may not, as in the table at
     /// [`Registry`].
     pub(crate) fn claim(&self, name: &str, kind: MetricKind) -> Result<(), &'static str> {
+        if self.0.backend.is_some() {
+            return Ok(());
+        }
         self.family_or_new(name, kind).map(drop).map_err(Refusal::as_str)
     }
 
@@ -392,6 +430,12 @@ impl Registry {
 
     fn describe_with(&self, name: &str, help: &str, unit: Option<Unit>, replace: Replace) {
         if help.is_empty() && unit.is_none() {
+            return;
+        }
+        if self.0.backend.is_some() {
+            let (name, help) = (name.to_owned().into(), help.to_owned().into());
+            // Whichever of the three it is: recorders keep descriptions by name.
+            backend::with_recorder(|recorder| recorder.describe_gauge(name, unit, help));
             return;
         }
         let name = names::metric_name(name);

@@ -8,8 +8,9 @@ use obs_model::{Gather, Labels, MetricFamily, MetricKind};
 
 use super::handle::Cell;
 use super::{Family, Registry, Series};
+use crate::backend::Backend;
 use crate::cells::{self, IsNative};
-use crate::expose::{Exemplar, NativeBuckets};
+use crate::expose::{self, Exemplar, NativeBuckets};
 
 /// How many series are read at a time: as many as stay in the processor's first cache.
 const BATCH: usize = 128;
@@ -122,6 +123,9 @@ impl Registry {
     /// ```
     #[must_use]
     pub fn value(&self, name: &str, labels: &[(&str, &str)]) -> Option<f64> {
+        if let Some(backend) = self.backend() {
+            return value_in(backend, name, labels);
+        }
         if let Some(family) = self.family(name) {
             let series = find(&family, labels)?;
             return match &series.cell {
@@ -171,8 +175,26 @@ fn find(family: &Family, labels: &[(&str, &str)]) -> Option<Arc<Series>> {
     family.find(&labels)
 }
 
+/// One value among everything that a recorder behind the registry has.
+fn value_in(backend: &dyn Backend, name: &str, labels: &[(&str, &str)]) -> Option<f64> {
+    let mut wanted: Vec<_> = labels.to_vec();
+    wanted.sort_unstable();
+    let families = expose::parse::text(backend.render().as_bytes()).ok()?;
+    let mut samples = families.iter().flat_map(|family| &family.samples);
+    let found = samples.find(|sample| {
+        let pairs = sample.labels.iter().map(|(name, value)| (name.as_str(), value.as_str()));
+        let mut pairs: Vec<_> = pairs.collect();
+        pairs.sort_unstable();
+        sample.name == name && pairs == wanted
+    });
+    found.map(|sample| sample.value)
+}
+
 impl Gather for Registry {
     fn gather(&self, visit: &mut dyn FnMut(&MetricFamily)) {
+        if let Some(backend) = self.backend() {
+            return backend.gather(visit);
+        }
         for family in self.families() {
             let points: Vec<_> =
                 family.sorted().iter().map(|series| family.point(series)).collect();

@@ -7,6 +7,7 @@ use metrics::{Counter, Gauge, Histogram, Key, KeyName, Metadata, Recorder, Share
 
 use super::own::Refusal;
 use super::{Handled, Registry, Replace, Resolved, Series, cache};
+use crate::backend;
 
 impl Recorder for Registry {
     fn describe_counter(&self, key: KeyName, unit: Option<Unit>, description: SharedString) {
@@ -47,6 +48,10 @@ impl Registry {
 
     #[cold]
     fn by_uncached_key<H: Handled>(&self, stamp: u64, key: &Key) -> H {
+        if self.0.backend.is_some() {
+            let labels = key.labels().map(|label| (label.key(), label.value()));
+            return backend::handle(self, key.name(), labels);
+        }
         let known = self.0.lookup.get(key).filter(|series| !series.is_taken_out());
         if let Some(series) = known {
             return self.handle_for_thread(stamp, key, &series);
