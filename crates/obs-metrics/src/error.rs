@@ -39,6 +39,15 @@ pub(crate) enum Kind {
     Unreadable { what: String, cause: String },
     #[error("start {what}: {cause}")]
     NotStarted { what: String, cause: String },
+    #[cfg(feature = "push")]
+    #[error("push metrics by {target}: {problems}")]
+    InvalidPush { target: &'static str, problems: String },
+    #[cfg(feature = "push")]
+    #[error("push metrics: no tokio runtime is running here; start pushing inside one")]
+    NoRuntime,
+    #[cfg(feature = "push")]
+    #[error("push metrics to the Pushgateway: {problem}")]
+    NotPushed { problem: String },
     #[error("record NaN into the histogram {name:?}: numbers and infinities are accepted")]
     NotANumber { name: String },
 }
@@ -99,6 +108,27 @@ impl Error {
     #[must_use]
     pub fn is_not_started(&self) -> bool {
         matches!(self.0, Kind::NotStarted { .. })
+    }
+
+    /// Whether a setting or an endpoint of a push is not acceptable; the message lists every problem.
+    #[cfg(feature = "push")]
+    #[must_use]
+    pub fn is_invalid_push(&self) -> bool {
+        matches!(self.0, Kind::InvalidPush { .. })
+    }
+
+    /// Whether a push was started outside of a tokio runtime.
+    #[cfg(feature = "push")]
+    #[must_use]
+    pub fn is_no_runtime(&self) -> bool {
+        matches!(self.0, Kind::NoRuntime)
+    }
+
+    /// Whether a push to a Pushgateway did not get there.
+    #[cfg(feature = "push")]
+    #[must_use]
+    pub fn is_not_pushed(&self) -> bool {
+        matches!(self.0, Kind::NotPushed { .. })
     }
 
     /// Whether the buckets came after the metric's first use.

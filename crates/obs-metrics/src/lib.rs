@@ -15,6 +15,8 @@
 //! - [`typed`] has handles for the hot path: `static` metrics and families with typed labels.
 //! - [`trackers`] measure latencies and throughput in process, and make metrics from names in a configuration.
 //! - [`collect`] reads what the process, its container, the machine, the runtime and the allocator say, on a schedule.
+//! - `push` (feature) sends metrics where they cannot be scraped: by Prometheus remote write, by OTLP, and to a
+//!   Pushgateway.
 //! - `backend` (feature) puts a registry in front of the recorder of `metrics-exporter-prometheus`.
 //!
 //! ```
@@ -49,6 +51,8 @@
 //!
 //! # Features
 //!
+//! - `push`: remote write and the Pushgateway, through `obs-delivery` (reqwest with rustls).
+//! - `otlp`: `push`, and OTLP over HTTP.
 //! - `metrics-exporter-prometheus`: [`Registry`] over the recorder of that crate, for applications that have installed it.
 //!
 //! # Limits
@@ -86,6 +90,8 @@ pub mod expose;
 mod names;
 mod native;
 mod number;
+#[cfg(feature = "push")]
+pub mod push;
 mod registry;
 mod rules;
 mod sync;

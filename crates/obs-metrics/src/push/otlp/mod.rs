@@ -1,0 +1,147 @@
+//! OTLP over HTTP: to an OpenTelemetry collector, or to whatever speaks its protocol.
+//!
+//! Sums and histograms are cumulative, with the time at which each series began; native histograms become exponential
+//! ones, and exemplars carry their trace and span. Names stay as they are in Prometheus (`jobs_total`), so that a metric
+//! has the same name however it is collected. A series that vanishes ends with a point that says so
+//! (`NO_RECORDED_VALUE`).
+//!
+//! 429, 502, 503 and 504 are tried again, after the time in `Retry-After` where there is one; any other failure is final,
+//! as the specification asks. Points that a receiver took the request of and did not store (partial success) are
+//! counted in `obskit_push_rejected_samples_total`.
+//!
+//! <https://opentelemetry.io/docs/specs/otlp/#otlphttp>
+
+mod encode;
+mod transport;
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use obs_delivery::{Delivery, DeliveryConfig};
+use obs_model::{Clock, Resource, SystemClock};
+
+use self::encode::Encoder;
+pub use self::transport::transport;
+use super::{Pusher, Source, grid};
+use crate::error::{Error, Kind};
+
+/// What is sent by OTLP, and how often.
+#[derive(Clone)]
+pub struct OtlpConfig {
+    /// How often all series are sent, at times that are multiples of it; at least 100 ms. Default 60 s, as
+    /// `OTEL_METRIC_EXPORT_INTERVAL` is.
+    pub interval: Duration,
+    /// What is observed.
+    pub resource: Resource,
+    /// How many data points one request has at most; at least 1. Default 2,000.
+    pub max_points_per_request: usize,
+    /// How large one request is at most, before it is compressed; at least 1 KiB. Default 2 MiB.
+    pub max_request_bytes: usize,
+    /// How requests are compressed. Default with gzip.
+    pub compression: Compression,
+    /// Where the times of points come from. Default the machine's clock.
+    pub clock: Arc<dyn Clock>,
+}
+
+/// How requests are compressed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Compression {
+    /// With gzip.
+    #[default]
+    Gzip,
+    /// Not at all.
+    None,
+}
+
+impl OtlpConfig {
+    /// The defaults, for this resource.
+    #[must_use]
+    pub fn new(resource: Resource) -> Self {
+        Self {
+            interval: Duration::from_secs(60),
+            resource,
+            max_points_per_request: 2_000,
+            max_request_bytes: 2 << 20,
+            compression: Compression::Gzip,
+            clock: Arc::new(SystemClock::new()),
+        }
+    }
+
+    fn validate(&self) -> Result<(), Error> {
+        let mut problems = grid::interval_problems(self.interval);
+        if self.max_points_per_request == 0 {
+            problems.push("max_points_per_request is 0: at least 1".to_owned());
+        }
+        if self.max_request_bytes < 1_024 {
+            problems
+                .push(format!("max_request_bytes is {}: at least 1024", self.max_request_bytes));
+        }
+        if problems.is_empty() {
+            return Ok(());
+        }
+        Err(Kind::InvalidPush { target: "OTLP", problems: problems.join("; ") }.into())
+    }
+}
+
+impl fmt::Debug for OtlpConfig {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("OtlpConfig")
+            .field("interval", &self.interval)
+            .field("resource", &self.resource)
+            .field("max_points_per_request", &self.max_points_per_request)
+            .field("max_request_bytes", &self.max_request_bytes)
+            .field("compression", &self.compression)
+            .finish_non_exhaustive()
+    }
+}
+
+/// How a destination of OTLP queues and retries, under this name in its metrics: up to 64 MiB wait.
+#[must_use]
+pub fn delivery_config(name: impl Into<String>) -> DeliveryConfig {
+    DeliveryConfig { capacity: 4_096, max_bytes: 64 << 20, ..DeliveryConfig::named(name) }
+}
+
+/// Sends all series of `source` to `delivery` from now on, at every tick of the interval.
+///
+/// The transport of `delivery` should be made by [`transport`], which knows the protocol's answers.
+///
+/// ```
+/// use obs_delivery::Delivery;
+/// use obs_metrics::Registry;
+/// use obs_metrics::push::{Endpoint, otlp};
+/// use obs_model::Resource;
+/// use std::time::Duration;
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let registry = Registry::default();
+/// let endpoint = Endpoint::new("http://127.0.0.1:9/v1/metrics");
+/// let delivery = Delivery::start(
+///     otlp::delivery_config("collector"),
+///     otlp::transport(&endpoint, "collector")?,
+/// )?;
+/// let config = otlp::OtlpConfig::new(Resource::new("checkout").with_version("1.4.2"));
+/// let pusher = otlp::start(config, &registry, delivery)?;
+/// pusher.export().await; // Out of turn, for a test or before something that may end the process.
+/// let report = pusher.shutdown(Duration::from_millis(100)).await;
+/// assert_eq!(report.delivered, 0); // Nobody listens there.
+/// # Ok(())
+/// # }
+/// ```
+///
+/// # Errors
+///
+/// `is_invalid_push` if a setting is not valid, `is_no_runtime` outside of a tokio runtime.
+pub fn start(
+    config: OtlpConfig,
+    source: impl Into<Source>,
+    delivery: Delivery,
+) -> Result<Pusher, Error> {
+    config.validate()?;
+    let (interval, clock) = (config.interval, Arc::clone(&config.clock));
+    Pusher::start(interval, clock, delivery, Encoder::new(config, source.into()))
+}
+
+#[cfg(test)]
+mod tests;
