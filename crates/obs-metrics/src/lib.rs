@@ -12,8 +12,10 @@
 //!   for, and reads both text formats back.
 //! - [`catalog`] has typed handles for workflows, tools, databases, language models, business and resources, and
 //!   wrappers that count work however it ends: well, with an error, cancelled or in a panic.
+//! - [`business`] records what the service does for its users, and sums it up for any window.
 //! - [`typed`] has handles for the hot path: `static` metrics and families with typed labels.
-//! - [`trackers`] measure latencies and throughput in process, and make metrics from names in a configuration.
+//! - [`trackers`] measure latencies and throughput in process, keep a day of the machine's resources with rules on
+//!   them, and make metrics from names in a configuration.
 //! - [`collect`] reads what the process, its container, the machine, the runtime and the allocator say, on a schedule.
 //! - `push` (feature) sends metrics where they cannot be scraped: by Prometheus remote write, by OTLP, and to a
 //!   Pushgateway.
@@ -82,6 +84,7 @@ pub mod backend;
 #[cfg(not(feature = "metrics-exporter-prometheus"))]
 mod backend;
 mod buckets;
+pub mod business;
 pub mod catalog;
 mod cells;
 pub mod collect;

@@ -25,6 +25,7 @@ pub use self::business::BusinessMetrics;
 pub use self::database::{DatabaseMetrics, QueryRun};
 pub use self::described::{describe_api, describe_logs};
 pub use self::http::{HttpMetrics, HttpRun};
+pub(crate) use self::labelled::Labelled;
 pub use self::llm::{LlmCall, LlmMetrics, LlmRun};
 pub use self::model::ModelMetrics;
 pub use self::network::{CustomCounter, NetworkMetrics, record_business_metric};
