@@ -34,6 +34,9 @@ pub(crate) struct Arguments {
     /// How many samples there may be; above it the oldest go first.
     #[arg(long, default_value_t = 500_000_000)]
     max_samples: usize,
+    /// How much memory the samples may take, in MiB; above it the oldest go first.
+    #[arg(long, default_value_t = 1_024)]
+    max_memory: usize,
     /// How long a query may take.
     #[arg(long, default_value = "2m", value_parser = duration)]
     query_timeout: Duration,
@@ -87,6 +90,7 @@ fn store_config(arguments: &Arguments) -> StoreConfig {
         retention: arguments.retention,
         max_series: arguments.max_series,
         max_samples: arguments.max_samples,
+        max_bytes: arguments.max_memory.saturating_mul(1 << 20),
     }
 }
 
