@@ -111,3 +111,22 @@ pub use native::NativeHistogram;
 pub use registry::{Exemplars, FloatCounter, Registry, RegistryConfig};
 pub use rules::LabelRules;
 pub use track::{ActiveGuard, Outcome};
+
+/// Records `value` into the metric `name` of the installed registry, as [`catalog::record_metric`] says; nothing when
+/// none is installed.
+///
+/// ```
+/// use obs_metrics::{Registry, record_metric};
+///
+/// record_metric("queue_depth", 3.0, &[("queue", "mail")]); // Nothing is installed yet.
+/// let registry = Registry::default();
+/// registry.install()?;
+/// record_metric("queue_depth", 4.0, &[("queue", "mail")]);
+/// assert_eq!(registry.value("queue_depth", &[("queue", "mail")]), Some(4.0));
+/// # Ok::<(), obs_metrics::Error>(())
+/// ```
+pub fn record_metric(name: &str, value: f64, labels: &[(&str, &str)]) {
+    if let Some(registry) = typed::installed() {
+        catalog::record_metric(registry, name, value, labels);
+    }
+}

@@ -18,6 +18,7 @@ const ROW_BUCKETS: &[f64] = &[1.0, 10.0, 100.0, 1_000.0, 5_000.0, 10_000.0, 50_0
 /// | metric | |
 /// |---|---|
 /// | `database_connections_active` | connections in use |
+/// | `database_connections_limit` | the most that the pool may have, where that is said |
 /// | `database_query_duration_seconds{operation}` | how long queries took |
 /// | `database_query_result_rows` | how many rows they returned |
 /// | `database_errors_total{error_type}` | what failed, by type of error |
@@ -39,6 +40,7 @@ pub struct DatabaseMetrics(Arc<Handles>);
 
 struct Handles {
     connections: Labelled<Gauge, 0>,
+    connections_limit: Labelled<Gauge, 0>,
     query_duration: Labelled<Histogram, 1>,
     result_rows: Labelled<Histogram, 0>,
     errors: Labelled<Counter, 1>,
@@ -54,6 +56,13 @@ impl DatabaseMetrics {
                 "database_connections_active",
                 [],
                 "Database connections in use.",
+                None,
+            ),
+            connections_limit: Labelled::new(
+                registry,
+                "database_connections_limit",
+                [],
+                "Most connections that the database pool may have.",
                 None,
             ),
             query_duration: Labelled::new(
@@ -90,6 +99,12 @@ impl DatabaseMetrics {
     pub fn set_connections(&self, in_use: usize) {
         // OK because no pool has more connections than a float can count.
         self.0.connections.with([]).set(in_use as f64);
+    }
+
+    /// Says how many connections the pool may have at most, so that a rule can see it exhausted.
+    pub fn set_connections_limit(&self, most: usize) {
+        // OK because no pool has more connections than a float can count.
+        self.0.connections_limit.with([]).set(most as f64);
     }
 
     /// Observes how long a query took.

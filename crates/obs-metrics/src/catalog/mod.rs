@@ -9,6 +9,7 @@
 
 mod agent;
 mod business;
+mod custom;
 mod database;
 mod described;
 mod http;
@@ -17,19 +18,22 @@ mod llm;
 mod model;
 mod network;
 mod resource;
+mod server;
 mod tool;
 mod workflow;
 
 pub use self::agent::{AgentMetrics, AgentRun};
 pub use self::business::BusinessMetrics;
+pub use self::custom::{CustomCounter, CustomMetrics, record_business_metric, record_metric};
 pub use self::database::{DatabaseMetrics, QueryRun};
 pub use self::described::{describe_api, describe_logs};
 pub use self::http::{HttpMetrics, HttpRun};
 pub(crate) use self::labelled::Labelled;
 pub use self::llm::{LlmCall, LlmMetrics, LlmRun};
 pub use self::model::ModelMetrics;
-pub use self::network::{CustomCounter, NetworkMetrics, record_business_metric};
+pub use self::network::NetworkMetrics;
 pub use self::resource::ResourceMetrics;
+pub use self::server::{CacheLookup, ServerMetrics};
 pub use self::tool::{ToolMetrics, ToolRun};
 pub use self::workflow::{StepRun, WorkflowMetrics, WorkflowOwner, WorkflowRun};
 

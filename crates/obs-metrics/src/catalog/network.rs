@@ -1,4 +1,4 @@
-//! The network of organizations that a platform connects, and the figures that a service names itself.
+//! The network of organizations that a platform connects.
 
 use std::fmt;
 use std::sync::Arc;
@@ -128,65 +128,5 @@ impl NetworkMetrics {
 impl fmt::Debug for NetworkMetrics {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("NetworkMetrics").finish_non_exhaustive()
-    }
-}
-
-/// Sets a figure of the business that has no metric in a catalog: the gauge `name` with `labels`.
-///
-/// Names and label values may come from data: the registry's caps hold for them as for all others, see
-/// [`RegistryConfig`](crate::RegistryConfig). A name that belongs to a metric of another kind is refused and
-/// counted. [`Registry::describe`] gives the gauge its help.
-///
-/// ```
-/// use obs_metrics::{Registry, catalog::record_business_metric};
-///
-/// let registry = Registry::default();
-/// record_business_metric(&registry, "suppliers_onboarded", 12.0, &[("region", "eu")]);
-/// assert_eq!(registry.value("suppliers_onboarded", &[("region", "eu")]), Some(12.0));
-/// ```
-pub fn record_business_metric(
-    registry: &Registry,
-    name: &str,
-    value: f64,
-    labels: &[(&str, &str)],
-) {
-    registry.gauge(name, labels).set(value);
-}
-
-/// A counter that a service names and describes itself; nothing is shown of it before its first use.
-///
-/// ```
-/// use obs_metrics::{Registry, catalog::CustomCounter};
-///
-/// let registry = Registry::default();
-/// let exports = CustomCounter::new(&registry, "exports_total", "Reports that were exported.");
-/// exports.increment(2, &[("format", "pdf")]);
-/// assert!(registry.render_text().contains("# HELP exports_total Reports that were exported.\n"));
-/// assert_eq!(registry.value("exports_total", &[("format", "pdf")]), Some(2.0));
-/// ```
-#[derive(Clone)]
-pub struct CustomCounter {
-    registry: Registry,
-    name: Arc<str>,
-}
-
-impl CustomCounter {
-    /// The counter `name` of `registry`, whose help is `description` unless the user described it before.
-    #[must_use]
-    pub fn new(registry: &Registry, name: &str, description: &str) -> Self {
-        registry.declare(name, description, None);
-        Self { registry: registry.clone(), name: Arc::from(name) }
-    }
-
-    /// Adds to the series of `labels`. The registry looks it up each time; where that is too slow, keep a
-    /// [`Registry::counter`].
-    pub fn increment(&self, by: u64, labels: &[(&str, &str)]) {
-        self.registry.counter(&self.name, labels).increment(by);
-    }
-}
-
-impl fmt::Debug for CustomCounter {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("CustomCounter").field("name", &self.name).finish_non_exhaustive()
     }
 }

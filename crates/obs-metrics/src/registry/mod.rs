@@ -208,6 +208,12 @@ impl Registry {
         Ok(())
     }
 
+    /// The registry that was installed, if one was.
+    #[must_use]
+    pub fn installed() -> Option<Self> {
+        typed::installed().cloned()
+    }
+
     /// The caps that this registry was made with.
     #[must_use]
     pub fn config(&self) -> &RegistryConfig {

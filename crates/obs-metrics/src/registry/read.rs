@@ -11,6 +11,7 @@ use super::{Family, Registry, Series};
 use crate::backend::Backend;
 use crate::cells::{self, IsNative};
 use crate::expose::{self, Exemplar, NativeBuckets};
+use crate::names;
 
 /// How many series are read at a time: as many as stay in the processor's first cache.
 const BATCH: usize = 128;
@@ -152,6 +153,14 @@ impl Registry {
             }
             _ => None,
         }
+    }
+
+    /// The kind of a metric that has series, or whose buckets say that it will be a histogram.
+    pub(crate) fn likely_kind(&self, name: &str) -> Option<MetricKind> {
+        let name = names::metric_name(name);
+        let has_buckets = || self.0.buckets.read().has_exact(&name);
+        let known = self.family(&name).map(|family| family.kind);
+        known.or_else(|| has_buckets().then_some(MetricKind::Histogram))
     }
 
     /// Every family, in order of name.

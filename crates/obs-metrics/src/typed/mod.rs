@@ -6,6 +6,7 @@
 //! - [`StaticCounter`], [`StaticGauge`] and [`StaticHistogram`] are `static` items that find their series once.
 //! - A [`Family`] has typed labels: a struct made by [`label_set!`](crate::label_set), or any type that implements
 //!   [`LabelSet`]. Each thread remembers the handles of the labels it has used.
+//! - A [`SampledHistogram`] observes one in so many, with its weight, where even looking at the clock is too much.
 //!
 //! ```
 //! use obs_metrics::{Registry, label_set};
@@ -30,9 +31,11 @@
 
 mod family;
 mod labels;
+mod sampled;
 mod statics;
 
 pub use self::family::{CounterFamily, Family, GaugeFamily, HistogramFamily};
 pub use self::labels::{LabelSet, LabelValue};
-pub(crate) use self::statics::set_installed;
+pub use self::sampled::{PickedSample, SampledHistogram};
 pub use self::statics::{StaticCounter, StaticGauge, StaticHistogram};
+pub(crate) use self::statics::{installed, set_installed};

@@ -15,6 +15,10 @@ pub(crate) fn set_installed(registry: &Registry) {
     let _ = INSTALLED.set(registry.clone());
 }
 
+pub(crate) fn installed() -> Option<&'static Registry> {
+    INSTALLED.get()
+}
+
 /// What a static metric is made of.
 struct Fixed<H> {
     name: &'static str,
@@ -30,7 +34,7 @@ impl<H: Handled> Fixed<H> {
 
     #[cold]
     fn find(&self) -> Option<&H> {
-        let registry = INSTALLED.get()?;
+        let registry = installed()?;
         Some(self.handle.get_or_init(|| registry.handle(self.name, self.labels.iter().copied())))
     }
 }
