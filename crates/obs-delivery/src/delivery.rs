@@ -1,10 +1,11 @@
 //! The handle of a destination.
 
 use std::fmt;
+use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
-use obs_model::{Accepted, Sink};
+use obs_model::{Accepted, DropReason, Sink};
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 use tokio::task::AbortHandle;
@@ -12,12 +13,16 @@ use tokio::time::timeout_at;
 
 use crate::backoff::instant_in;
 use crate::error::Kind;
+use crate::spool::RECORD_OVERHEAD;
 use crate::state::Shared;
 use crate::worker::{self, EndOnDrop};
 use crate::{
     DeliveryConfig, DeliveryReport, DeliveryStatus, Encoder, Error, FlushReport, LastError,
-    Message, Transport,
+    Message, Spool, Spooled, Transport,
 };
+
+/// How long after the deadline of shutdown messages may still be written to the spool.
+const SPOOL_GRACE: Duration = Duration::from_secs(2);
 
 /// A destination: a bounded queue before a transport. A clone is another handle of the same one.
 ///
@@ -32,6 +37,7 @@ pub struct Delivery {
 struct Inner {
     shared: Arc<Shared>,
     worker: AbortHandle,
+    has_spool: bool,
 }
 
 impl Drop for Inner {
@@ -62,6 +68,30 @@ impl Delivery {
         self.inner.shared.offer(message, None)
     }
 
+    /// Offers a message, and waits until it is in the spool.
+    ///
+    /// The message is offered before this returns a future: what is done with that changes nothing about it. Without a
+    /// spool the answer comes at once.
+    pub fn offer_spooled(&self, message: Message) -> impl Future<Output = Spooled> + Send + use<> {
+        let (told, answer) = if self.inner.has_spool {
+            let (told, answer) = oneshot::channel();
+            (Some(told), Some(answer))
+        } else {
+            (None, None)
+        };
+        let accepted = self.inner.shared.offer(message, told);
+        async move {
+            match (accepted, answer) {
+                (Accepted::Dropped(reason), _) => Spooled::Dropped(reason),
+                (Accepted::Taken, None) => Spooled::InMemory,
+                // Nobody is left to tell if the destination ended with the message undelivered.
+                (Accepted::Taken, Some(answer)) => {
+                    answer.await.unwrap_or(Spooled::Dropped(DropReason::Closed))
+                }
+            }
+        }
+    }
+
     /// Waits until everything that was offered before is delivered or dropped, but no longer than `deadline`.
     ///
     /// Messages do not wait for company meanwhile. A wait between attempts is not cut short.
@@ -89,6 +119,9 @@ impl Delivery {
     /// only be made after the deadline, shutdown ends at once. An attempt that is under way at the deadline is
     /// given up and its message counts as undelivered. A second call reports the same, and the earlier of
     /// the two deadlines holds. If this future is dropped the deadline still holds.
+    ///
+    /// With a spool what is left is in the spool, for the next start. To bring it there may take until two seconds
+    /// after the deadline, if the disk is slow.
     pub async fn shutdown(&self, deadline: Duration) -> DeliveryReport {
         let shared = &self.inner.shared;
         let deadline = instant_in(deadline);
@@ -97,8 +130,9 @@ impl Delivery {
         });
         shared.close();
         let mut ended = shared.ended.subscribe();
+        let grace = if self.inner.has_spool { SPOOL_GRACE } else { Duration::ZERO };
         // OK because either way the account is closed below, and only the first to close it counts.
-        let _ = timeout_at(deadline, ended.wait_for(|ended| *ended)).await;
+        let _ = timeout_at(deadline + grace, ended.wait_for(|ended| *ended)).await;
         shared.end();
         self.inner.worker.abort();
         shared.report()
@@ -168,11 +202,12 @@ pub struct DeliveryBuilder {
     config: DeliveryConfig,
     endpoints: Vec<(String, Box<dyn Transport>)>,
     encoder: Option<Box<dyn Encoder>>,
+    spool: Option<Arc<dyn Spool>>,
 }
 
 impl DeliveryBuilder {
     fn new(config: DeliveryConfig) -> Self {
-        Self { config, endpoints: Vec::new(), encoder: None }
+        Self { config, endpoints: Vec::new(), encoder: None, spool: None }
     }
 
     /// Adds an endpoint, which is tried if none of those added before it can be. Its name is the value of the
@@ -188,6 +223,13 @@ impl DeliveryBuilder {
         self
     }
 
+    /// Writes every message to a spool before it is sent, as [`DeliveryConfig::spool`] says, and sends first what is in
+    /// it from before. It must be this destination's alone.
+    pub fn spool(mut self, spool: impl Spool) -> Self {
+        self.spool = Some(Arc::new(spool));
+        self
+    }
+
     /// Starts a worker on the current tokio runtime, whose timer must be enabled.
     ///
     /// # Errors
@@ -195,16 +237,20 @@ impl DeliveryBuilder {
     /// `is_config` if a setting is not valid or there is no endpoint, `is_no_runtime` if there is no current
     /// runtime.
     pub fn start(self) -> Result<Delivery, Error> {
-        let Self { config, endpoints, encoder } = self;
+        let Self { config, endpoints, encoder, spool } = self;
         config.validate()?;
-        check_endpoints(&config, &endpoints)?;
+        check_parts(&config, &endpoints, spool.is_some())?;
         let Ok(runtime) = Handle::try_current() else {
             return Err(Kind::NoRuntime { name: config.name }.into());
         };
         let shared = Arc::new(Shared::new(config, endpoints));
+        let has_spool = spool.is_some();
+        if let Some(spool) = &spool {
+            shared.recovered(spool.len(), spool.bytes());
+        }
         let ending = EndOnDrop(Arc::clone(&shared));
-        let worker = runtime.spawn(worker::run(ending, encoder)).abort_handle();
-        Ok(Delivery { inner: Arc::new(Inner { shared, worker }) })
+        let worker = runtime.spawn(worker::run(ending, encoder, spool)).abort_handle();
+        Ok(Delivery { inner: Arc::new(Inner { shared, worker, has_spool }) })
     }
 }
 
@@ -218,11 +264,19 @@ impl fmt::Debug for DeliveryBuilder {
     }
 }
 
-fn check_endpoints(
+fn check_parts(
     config: &DeliveryConfig,
     endpoints: &[(String, Box<dyn Transport>)],
+    has_spool: bool,
 ) -> Result<(), Error> {
     let mut problems = Vec::new();
+    let largest = config.max_message_bytes.saturating_add(RECORD_OVERHEAD);
+    if has_spool && config.spool.max_bytes < largest as u64 {
+        problems.push(format!(
+            "spool.max_bytes is {}: at least {largest}, so that the largest message fits",
+            config.spool.max_bytes
+        ));
+    }
     if endpoints.is_empty() {
         problems.push("there is no endpoint: add at least one".to_owned());
     }

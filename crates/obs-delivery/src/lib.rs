@@ -8,12 +8,14 @@
 //! - An [`Encoder`] puts several messages together into the one that a transport is given; without one each
 //!   message goes alone. [`Framing`] is the encoder for lines, JSON arrays and repeated protobuf fields.
 //! - An *endpoint* is a transport with a name and a circuit breaker of its own.
+//! - A [`Spool`] keeps messages on disk until their fate is settled, so that they outlive the process.
 //! - A [`Delivery`] is one destination: a bounded queue before its endpoints, and a worker that sends batch by
 //!   batch, in the order in which the messages were offered.
 //!
 //! [`Delivery::offer`] never waits: a message is taken or it is dropped, and the answer says which.
 //! Of every message offered it is known what became of it: after [`Delivery::shutdown`],
-//! `offered == delivered + dropped + undelivered`, exactly.
+//! `offered + recovered == delivered + dropped + undelivered + spooled`, exactly; `recovered` and `spooled` are what
+//! the spool held at the start and holds at the end.
 //!
 //! ```
 //! use obs_delivery::{Delivery, DeliveryConfig, Message, SendFuture, Transport};
@@ -55,7 +57,8 @@
 //! | it was refused for good, alone or with its batch; or the transport panicked over it; or it could not be encoded | `dropped`, `permanent` |
 //! | it failed [`RetryPolicy::max_attempts`] times | `dropped`, `attempts` |
 //! | it grew older than [`RetryPolicy::max_age`] before an attempt succeeded | `dropped`, `expired` |
-//! | shutdown's deadline came first | `undelivered` |
+//! | shutdown's deadline came first, and it is in the spool | `spooled` |
+//! | shutdown's deadline came first, and it is not | `undelivered` |
 //!
 //! Delivery is at least once: an attempt that was cut off by its timeout or by the shutdown deadline may have
 //! reached the other side all the same.
@@ -83,6 +86,20 @@
 //! receiver*: an attempt that timed out and arrives all the same, and a batch that was accepted in part. With a
 //! higher concurrency batches overtake each other.
 //!
+//! # The spool
+//!
+//! A destination with a [`Spool`] writes every message there before it sends it, many at a time, and acknowledges it
+//! when its fate is settled. [`Delivery::offer`] takes a message in memory, as ever, from where it is written within
+//! milliseconds; [`Delivery::offer_spooled`] waits for that, and after its [`Spooled::Durably`] the message survives
+//! `kill -9`. After a restart what the spool holds is sent first, in its order and at least once. What is sent soon is
+//! kept in memory as well ([`SpoolConfig::window_bytes`]), so that nothing is read back from the disk unless the
+//! destination falls behind.
+//!
+//! The spool holds [`SpoolConfig::max_bytes`] at most. When it is full the messages it has stay, because somebody may
+//! have been told that they are safe; newer ones stay in memory, where the overflow rule applies. A spool that fails is
+//! tried again twice a second. Meanwhile messages are sent from memory, so that a broken disk costs no more than
+//! durability; what such a disk holds and does not let read is overtaken by what is offered later.
+//!
 //! # What an offer costs
 //!
 //! A reservation, which is one atomic number, and a push to a shard of the queue that few other threads use. It does
@@ -104,7 +121,8 @@
 //!
 //! # Limits
 //!
-//! Messages are held in memory: what is undelivered when the process ends is lost.
+//! Without a spool messages are held in memory: what is undelivered when the process ends is lost. A spool has to be
+//! fast enough for what is offered on average: it is written to by one thread at a time.
 
 mod backoff;
 mod batch;
@@ -135,7 +153,7 @@ pub use error::Error;
 pub use http::{HttpAnswer, HttpConfig, HttpMethod, HttpTransport, Verdict};
 pub use message::{Message, Priority};
 pub use self_metrics::describe;
-pub use spool::Spooled;
+pub use spool::{Spool, SpoolError, SpoolRecord, Spooled};
 pub use status::{
     DeliveryReport, DeliveryStatus, DropCounts, EndpointStatus, FlushReport, LastError, Phase,
 };

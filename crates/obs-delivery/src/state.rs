@@ -258,7 +258,7 @@ impl Shared {
             }
             Fate::Dropped(reason) => self.count(reason, count),
         }
-        state.spooled -= count - memory as u64;
+        state.spooled = state.spooled.saturating_sub(count - memory as u64);
         let spooled = items.iter().filter(|held| held.is_spooled);
         state.settled.extend(spooled.map(|held| held.number));
         if let Some(in_hand) = state.in_hand.get_mut(&batch) {
@@ -275,6 +275,62 @@ impl Shared {
             // It was sent before it could be spooled, because the spool failed.
             tell(held.waiting, Spooled::InMemory);
         }
+    }
+
+    /// Notes that messages in hand are in the spool now.
+    pub(crate) fn spooled(&self, batch: u64, items: &[Held]) {
+        let (memory, bytes) = in_memory(items);
+        let mut state = self.state.lock();
+        if state.phase == Phase::Closed {
+            return;
+        }
+        state.spooled += memory as u64;
+        state.in_hand.remove(&batch);
+        drop(state);
+        self.queue.release(memory, bytes);
+    }
+
+    /// Puts messages in hand back into the queue, because they could not be spooled.
+    pub(crate) fn put_back(&self, batch: u64, items: Vec<Held>) {
+        let mut ordered = self.queue.ordered();
+        // None if the destination has ended, with these messages undelivered.
+        if self.state.lock().in_hand.remove(&batch).is_some() {
+            ordered.put_back(items);
+        }
+    }
+
+    /// Notes what the spool held when the destination started.
+    pub(crate) fn recovered(&self, messages: u64, bytes: u64) {
+        let mut state = self.state.lock();
+        state.recovered = messages;
+        state.spooled = messages;
+        state.spooled_bytes = bytes;
+    }
+
+    /// Drops a record of the spool that is not a message.
+    pub(crate) fn unreadable(&self, id: u64) {
+        self.failed(format!("record {id} of the spool is not a message"), true);
+        let mut state = self.state.lock();
+        if state.phase != Phase::Closed {
+            state.spooled = state.spooled.saturating_sub(1);
+            self.count(Reason::Permanent, 1);
+        }
+    }
+
+    /// Notes how many bytes the spool holds.
+    pub(crate) fn spool_holds(&self, bytes: u64) {
+        self.state.lock().spooled_bytes = bytes;
+    }
+
+    /// Notes that the spool could not be written or read.
+    pub(crate) fn spool_failed(&self, message: String) {
+        self.failed(message, false);
+        self.state.lock().spool_errors += 1;
+    }
+
+    /// The ids of the spooled messages whose fate was settled since the last call.
+    pub(crate) fn take_settled(&self) -> Vec<u64> {
+        std::mem::take(&mut self.state.lock().settled)
     }
 
     /// The number of the oldest message that is in memory only and has no fate yet.
@@ -303,25 +359,22 @@ impl Shared {
     /// Ends the destination: what is still held in memory is undelivered. Doing so again changes nothing.
     pub(crate) fn end(&self) {
         self.queue.close();
-        let mut left = Vec::new();
-        {
-            let mut ordered = self.queue.ordered();
-            left.extend(std::iter::from_fn(|| ordered.pop()));
-        }
+        let mut ordered = self.queue.ordered();
+        let left: Vec<Held> = std::iter::from_fn(|| ordered.pop()).collect();
         let (mut items, mut bytes) = in_memory(&left);
-        {
-            let mut state = self.state.lock();
-            if state.phase != Phase::Closed {
-                state.undelivered = self.balance(&state).2;
-            }
-            state.phase = Phase::Closed;
-            state.sending = 0;
-            state.not_before = None;
-            for in_hand in std::mem::take(&mut state.in_hand).into_values() {
-                items += in_hand.memory.0;
-                bytes += in_hand.memory.1;
-            }
+        let mut state = self.state.lock();
+        if state.phase != Phase::Closed {
+            state.undelivered = self.balance(&state).2;
         }
+        state.phase = Phase::Closed;
+        state.sending = 0;
+        state.not_before = None;
+        for in_hand in std::mem::take(&mut state.in_hand).into_values() {
+            items += in_hand.memory.0;
+            bytes += in_hand.memory.1;
+        }
+        drop(state);
+        drop(ordered);
         self.queue.release(items, bytes);
         for held in left {
             tell(held.waiting, Spooled::Dropped(DropReason::Closed));

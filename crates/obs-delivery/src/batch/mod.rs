@@ -4,4 +4,4 @@ mod encoder;
 mod form;
 
 pub use encoder::{EncodeError, Encoder, Framing};
-pub(crate) use form::{Due, Patience, due, take};
+pub(crate) use form::{Due, Patience, Source, due, take};

@@ -62,6 +62,18 @@ impl Ordered {
         self.front_level().and_then(|level| self.pop_from(level))
     }
 
+    /// Puts messages back that are older than all that are here.
+    pub(crate) fn put_back(&mut self, items: Vec<Held>) {
+        for held in items.into_iter().rev() {
+            let size = held.size();
+            let level = &mut self.levels[held.message.priority() as usize];
+            level.bytes += size;
+            self.bytes += size;
+            self.len += 1;
+            level.items.push_front(held);
+        }
+    }
+
     /// Takes the oldest of the messages of the lowest priority, if that is below `below`.
     pub(super) fn evict(&mut self, below: Priority) -> Option<Held> {
         let level =

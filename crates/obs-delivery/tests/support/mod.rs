@@ -1,6 +1,8 @@
 //! A transport that does as it is told, and a recorder that can be read.
 #![expect(dead_code, reason = "each test file uses a part of it")]
 
+pub(crate) mod spools;
+
 use std::collections::{HashMap, VecDeque};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
