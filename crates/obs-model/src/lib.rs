@@ -3,7 +3,7 @@
 //! - [`Labels`]: a validated, sorted label set, cheap to clone, compare and hash.
 //! - [`Context`]: who and what a piece of work is for; it follows a future across threads.
 //! - [`CorrelationId`], [`TraceId`], [`SpanId`]: the ids that tie telemetry together.
-//! - [`Severity`], [`Level`], [`Timestamp`], [`Clock`], [`Resource`], [`Redactor`].
+//! - [`Severity`], [`Level`], [`Timestamp`], [`CivilDate`], [`Clock`], [`Resource`], [`Redactor`].
 //! - Records that travel between crates: [`Sample`], [`MetricFamily`], [`LogRecord`], [`ErrorEvent`],
 //!   [`AlertEvent`], [`HealthReport`].
 //! - The two traits that join pillars without their knowing each other: [`Gather`] (where samples
@@ -29,12 +29,14 @@
 mod alert;
 mod clock;
 mod context;
+mod date;
 mod error_event;
 mod health;
 mod ids;
 mod labels;
 mod log;
 mod metric;
+mod number;
 mod redact;
 mod resource;
 mod severity;
@@ -44,6 +46,7 @@ mod timestamp;
 pub use alert::{AlertEvent, AlertState};
 pub use clock::{Clock, ManualClock, SystemClock};
 pub use context::{Context, ContextGuard, InContext, WithContext};
+pub use date::CivilDate;
 pub use error_event::{ErrorEvent, Fingerprint, Mechanism, StackFrame};
 pub use health::{CheckReport, HealthReport, HealthStatus, ServiceFigures};
 pub use ids::{CorrelationId, InvalidId, SpanId, TraceId};
@@ -55,6 +58,7 @@ pub use log::{FieldValue, Level, LogError, LogRecord, UnknownLevel};
 pub use metric::{
     Bucket, Gather, HistogramSnapshot, MetricFamily, MetricKind, MetricPoint, MetricValue, Sample,
 };
+pub use number::write_float;
 pub use redact::{REDACTED, Redactor};
 pub use resource::Resource;
 pub use severity::{Severity, UnknownSeverity};

@@ -7,6 +7,8 @@ use std::time::Duration;
 
 pub use read::InvalidTimestamp;
 
+use crate::CivilDate;
+
 const DAY_MS: i64 = 86_400_000;
 
 /// A point in time: milliseconds since 1970-01-01T00:00:00Z, as in the Prometheus data model.
@@ -82,29 +84,12 @@ fn millis_of(duration: Duration) -> i64 {
 /// Written in UTC as RFC 3339 with milliseconds: `2023-11-14T22:13:20.123Z`.
 impl fmt::Display for Timestamp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (year, month, day) = civil_from_days(self.0.div_euclid(DAY_MS));
+        let CivilDate { year, month, day } = self.civil_date();
         let within = self.0.rem_euclid(DAY_MS);
         let (hours, minutes) = (within / 3_600_000, within / 60_000 % 60);
         let (seconds, millis) = (within / 1_000 % 60, within % 1_000);
         write!(f, "{year:04}-{month:02}-{day:02}T{hours:02}:{minutes:02}:{seconds:02}.{millis:03}Z")
     }
-}
-
-/// Year, month and day of a number of days since the epoch, in the proleptic Gregorian calendar.
-///
-/// Howard Hinnant, "chrono-Compatible Low-Level Date Algorithms", `civil_from_days`.
-fn civil_from_days(days: i64) -> (i64, i64, i64) {
-    let shifted = days + 719_468;
-    let era = shifted.div_euclid(146_097);
-    let day_of_era = shifted.rem_euclid(146_097);
-    let year_of_era =
-        (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
-    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let shifted_month = (5 * day_of_year + 2) / 153;
-    let day = day_of_year - (153 * shifted_month + 2) / 5 + 1;
-    let month = if shifted_month < 10 { shifted_month + 3 } else { shifted_month - 9 };
-    let year = year_of_era + era * 400 + i64::from(month <= 2);
-    (year, month, day)
 }
 
 #[cfg(test)]

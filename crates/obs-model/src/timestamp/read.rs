@@ -3,6 +3,7 @@
 use std::str::FromStr;
 
 use super::Timestamp;
+use crate::CivilDate;
 
 /// A text that is not a time in the form of RFC 3339.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -50,13 +51,15 @@ fn read(text: &str) -> Option<Timestamp> {
             sign * (hours * 60 + minutes) * 60
         }
     };
+    // OK because numbers of two digits fit.
+    let date = CivilDate { year, month: month as u8, day: day as u8 };
     let in_range = (1..=12).contains(&month)
-        && (1..=days_in(year, month)).contains(&day)
+        && (1..=date.days_in_month()).contains(&date.day)
         && hour < 24
         && minute < 60
         && second < 60;
     in_range.then(|| {
-        let seconds = days(year, month, day) * 86_400 + hour * 3_600 + minute * 60 + second;
+        let seconds = date.to_days() * 86_400 + hour * 3_600 + minute * 60 + second;
         Timestamp::from_millis((seconds - offset) * 1_000 + millis)
     })
 }
@@ -70,27 +73,6 @@ fn numbers<const N: usize>(text: &str, separator: char, widths: [usize; N]) -> O
         *value = part.bytes().all(|byte| byte.is_ascii_digit()).then(|| part.parse().ok())??;
     }
     parts.next().is_none().then_some(values)
-}
-
-fn days_in(year: i64, month: i64) -> i64 {
-    match month {
-        2 if year % 4 == 0 && (year % 100 != 0 || year % 400 == 0) => 29,
-        2 => 28,
-        4 | 6 | 9 | 11 => 30,
-        _ => 31,
-    }
-}
-
-/// Days from the epoch to a date of the proleptic Gregorian calendar.
-///
-/// Howard Hinnant, "chrono-Compatible Low-Level Date Algorithms", `days_from_civil`.
-fn days(year: i64, month: i64, day: i64) -> i64 {
-    let year = if month <= 2 { year - 1 } else { year };
-    let era = year.div_euclid(400);
-    let year_of_era = year.rem_euclid(400);
-    let day_of_year = (153 * ((month + 9) % 12) + 2) / 5 + day - 1;
-    let day_of_era = year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + day_of_year;
-    era * 146_097 + day_of_era - 719_468
 }
 
 #[cfg(test)]

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use obs_model::{
     Gather, Labels, LabelsError, METRIC_NAME_LABEL, MetricFamily, MetricValue, Timestamp,
+    write_float,
 };
 
 use super::blocks::SeriesId;
@@ -258,21 +259,12 @@ fn bounds(value: &MetricValue) -> impl Iterator<Item = f64> {
 }
 
 /// Writes a bucket's bound as the text exposition does, so that the stored `le` is the one that Prometheus would
-/// scrape: as Go's `strconv.FormatFloat(bound, 'g', -1, 64)`, the shortest digits that read back as the same number,
-/// with an exponent from 1e+06 up and below 1e-04.
+/// scrape.
 fn format_bound(bound: f64) -> String {
-    if bound.is_infinite() {
-        return if bound > 0.0 { "+Inf" } else { "-Inf" }.to_owned();
-    }
-    let scientific = format!("{bound:e}");
-    match scientific.split_once('e').map(|(digits, exponent)| (digits, exponent.parse::<i32>())) {
-        Some((digits, Ok(exponent))) if !(-4..6).contains(&exponent) => {
-            let sign = if exponent < 0 { '-' } else { '+' };
-            format!("{digits}e{sign}{:02}", exponent.abs())
-        }
-        // OK because a float's `Display` has the shortest digits too, without an exponent.
-        _ => bound.to_string(),
-    }
+    let mut text = Vec::new();
+    write_float(&mut text, bound);
+    // OK because a number is written in ASCII.
+    String::from_utf8(text).unwrap_or_default()
 }
 
 #[cfg(test)]
