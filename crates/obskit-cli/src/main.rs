@@ -10,6 +10,7 @@ mod http;
 mod profile;
 mod query;
 mod serve;
+mod store;
 mod test;
 
 use std::process::ExitCode;
@@ -32,6 +33,9 @@ enum Command {
     /// Runs tests that are written down in files: exit status 0 when all pass, 1 when not, 2 when one cannot be read.
     #[command(subcommand)]
     Test(test::Command),
+    /// Looks after state files.
+    #[command(subcommand)]
+    Store(store::Command),
     /// Takes a CPU profile from a running service and writes it for `go tool pprof`.
     Profile(profile::Arguments),
     /// Asks a running service with PromQL and shows a table, or a chart over time.
@@ -44,6 +48,7 @@ fn main() -> ExitCode {
     let outcome = match Arguments::parse().command {
         Command::Check(command) => check::run(command),
         Command::Test(command) => test::run(&command),
+        Command::Store(command) => store::run(&command),
         Command::Profile(arguments) => profile::run(&arguments).map_err(Failure::found),
         Command::Query(arguments) => query::run(&arguments),
         Command::Serve(arguments) => serve::run(&arguments),
