@@ -116,7 +116,7 @@
 //!
 //! # Features
 //!
-//! - `http` (default): [`HttpTransport`], POST (or PUT, DELETE) over HTTP and HTTPS with reqwest, rustls and ring.
+//! - `http` (default): [`HttpTransport`], POST over HTTP and HTTPS with reqwest, rustls and ring.
 //! - `gzip`, `snappy` (default) and `zstd`: the kinds of [`Compression`].
 //!
 //! # Limits
@@ -150,7 +150,9 @@ pub use config::{BatchConfig, BreakerConfig, DeliveryConfig, Overflow, RetryPoli
 pub use delivery::{Delivery, DeliveryBuilder};
 pub use error::Error;
 #[cfg(feature = "http")]
-pub use http::{HttpAnswer, HttpConfig, HttpMethod, HttpTransport, Verdict};
+pub use http::{
+    Answer, Classifier, HttpConfig, HttpTransport, Pem, Proxy, StandardAnswers, TlsConfig, Verdict,
+};
 pub use message::{Message, Priority};
 pub use self_metrics::describe;
 pub use spool::{Spool, SpoolError, SpoolRecord, Spooled};

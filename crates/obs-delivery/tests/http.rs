@@ -13,19 +13,19 @@ use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::any;
 use obs_delivery::{
-    Delivery, DeliveryConfig, DeliveryStatus, HttpConfig, HttpMethod, HttpTransport, Message,
-    RetryPolicy, SendError, Transport, Verdict,
+    Answer, Classifier, Delivery, DeliveryConfig, DeliveryStatus, Framing, HttpConfig,
+    HttpTransport, ItemOutcome, Message, RetryPolicy, SendError, Transport, Verdict,
 };
 use obs_model::{ManualClock, Timestamp};
 use tokio::net::TcpListener;
 
 /// Status, headers and body.
-type Answer = (u16, Vec<(&'static str, String)>, &'static str);
+type Reply = (u16, Vec<(&'static str, String)>, &'static str);
 
 /// What the server answers, in order; 200 after that. Status 0 stands for no answer at all.
 #[derive(Clone, Default)]
 struct Server {
-    answers: Arc<Mutex<VecDeque<Answer>>>,
+    answers: Arc<Mutex<VecDeque<Reply>>>,
     requests: Arc<Mutex<Vec<(HeaderMap, Bytes)>>>,
 }
 
@@ -164,6 +164,75 @@ async fn a_request_to_be_left_alone_is_read_in_both_forms() {
     }
 }
 
+/// A letter for each message, as no protocol has it.
+struct Letters;
+
+impl Classifier for Letters {
+    fn classify(&self, answer: &Answer<'_>) -> Verdict {
+        let outcome = |letter: &u8| match letter {
+            b'y' => ItemOutcome::Accepted,
+            b'n' => ItemOutcome::Refused,
+            _ => ItemOutcome::Retry,
+        };
+        match answer.status {
+            200 if answer.is_whole => Verdict::PerItem(answer.body.iter().map(outcome).collect()),
+            status => Verdict::of_status(status),
+        }
+    }
+
+    fn body_limit(&self, status: u16) -> usize {
+        if status == 200 { 100_000 } else { 0 }
+    }
+}
+
+#[tokio::test]
+async fn a_protocol_may_answer_for_each_message() {
+    let server = Server::default().then_with(200, "x-any", "y", "yn?").then(413).then_with(
+        200,
+        "retry-after",
+        "0",
+        "y",
+    );
+    let config = HttpConfig::new(server.start().await).with_classifier(Letters);
+    let delivery = Delivery::builder(impatient())
+        .encoder(Framing::lines())
+        .endpoint("only", HttpTransport::new(config).unwrap())
+        .start()
+        .unwrap();
+    for body in ["a", "b", "c"] {
+        let _ = delivery.offer(Message::new(body));
+    }
+    let report = delivery.shutdown(Duration::from_secs(5)).await;
+    assert_eq!((report.delivered, report.dropped.permanent, report.undelivered), (1, 2, 0));
+    let bodies: Vec<Bytes> =
+        server.requests.lock().unwrap().iter().map(|(_, body)| body.clone()).collect();
+    assert_eq!(bodies, ["a\nb\nc\n", "c\n"]);
+}
+
+#[tokio::test]
+async fn an_answer_of_many_outcomes_is_read_to_its_end() {
+    const ANSWER: &str = const {
+        static BYTES: [u8; 60_000] = [b'n'; 60_000];
+        match std::str::from_utf8(&BYTES) {
+            Ok(text) => text,
+            Err(_) => panic!(),
+        }
+    };
+    let server = Server::default().then_with(200, "x-any", "y", ANSWER);
+    let error =
+        send_once(server, |url| HttpConfig::new(url).with_classifier(Letters)).await.unwrap_err();
+    assert_eq!(error.outcomes().unwrap().len(), 60_000);
+    assert!(error.is_permanent() && error.to_string().len() < 1_000);
+}
+
+#[tokio::test]
+async fn too_much_at_once_is_told_apart_from_other_refusals() {
+    for (status, expected) in [(413, true), (400, false), (503, false)] {
+        let error = send_once(Server::default().then(status), HttpConfig::new).await.unwrap_err();
+        assert_eq!(error.is_too_large(), expected, "{status}");
+    }
+}
+
 #[tokio::test]
 async fn a_redirect_is_not_followed() {
     let target = Server::default();
@@ -273,54 +342,4 @@ fn secrets_are_not_shown() {
     assert!(!shown.contains("s3cret") && shown.contains("https://hooks.example.com/…"), "{shown}");
     let message = Message::new("s3cret").with_header("x-key", "s3cret");
     assert!(!format!("{message:?}").contains("s3cret"));
-}
-
-#[tokio::test]
-async fn a_judge_decides_by_status_and_body_what_an_answer_means() {
-    let judged = |status, body| async move {
-        let server = Server::default().then_with(status, "x-any", "1", body);
-        send_once(server, |url| {
-            HttpConfig::new(url).with_judge(|answer| match (answer.status, answer.body) {
-                (400, b"already stored") => Verdict::Delivered,
-                (500, _) => Verdict::Permanent,
-                (409, _) => Verdict::Passing,
-                _ => answer.by_status(),
-            })
-        })
-        .await
-        .map_err(|error| error.is_permanent())
-    };
-    assert_eq!(judged(400, "already stored").await, Ok(()));
-    assert_eq!(judged(400, "no such thing").await, Err(true));
-    assert_eq!(judged(500, "").await, Err(true));
-    assert_eq!(judged(409, "").await, Err(false));
-    assert_eq!(judged(503, "").await, Err(false));
-    assert_eq!(judged(200, "").await, Ok(()));
-}
-
-#[tokio::test]
-async fn the_method_is_the_one_of_the_config() {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let url = format!("http://{}/", listener.local_addr().unwrap());
-    // The method comes back as the status, so that no state is needed.
-    let router = Router::new().fallback(any(|method: axum::http::Method| async move {
-        match method.as_str() {
-            "PUT" => StatusCode::CONFLICT,
-            "DELETE" => StatusCode::GONE,
-            _ => StatusCode::OK,
-        }
-    }));
-    tokio::spawn(async move { axum::serve(listener, router).await });
-    for (method, status) in
-        [(HttpMethod::Post, 200), (HttpMethod::Put, 409), (HttpMethod::Delete, 410)]
-    {
-        let seen = Arc::new(Mutex::new(0));
-        let kept = Arc::clone(&seen);
-        let config = HttpConfig::new(&url).with_method(method).with_judge(move |answer| {
-            *kept.lock().unwrap() = answer.status;
-            Verdict::Delivered
-        });
-        HttpTransport::new(config).unwrap().send(&Message::new("")).await.unwrap();
-        assert_eq!(*seen.lock().unwrap(), status);
-    }
 }

@@ -103,6 +103,7 @@ async fn what_is_sent_soon_is_not_read_back_from_disk() {
     }
     assert_eq!(transport.delivered(), numbers(0..100));
     assert_eq!(spool.calls().1, 0);
+    let _ = delivery.shutdown(SECOND).await;
     assert_eq!(spool.len(), 0, "acknowledged");
 }
 

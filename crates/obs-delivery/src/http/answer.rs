@@ -1,61 +1,98 @@
-//! What an HTTP server answered, and what that means for the message.
+//! What an answer means.
 
-use reqwest::StatusCode;
+use crate::ItemOutcome;
 
-/// The answer to one attempt over HTTP.
+/// What a server answered.
 #[derive(Clone, Copy, Debug)]
-#[non_exhaustive]
-pub struct HttpAnswer<'a> {
+pub struct Answer<'a> {
     /// The status code.
     pub status: u16,
-    /// The first 16 KiB of the body, as far as it came within a second.
+    /// The body, as far as it was read.
     pub body: &'a [u8],
+    /// Whether that is all of it.
+    pub is_whole: bool,
 }
 
 /// What an answer means for the message.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Verdict {
-    /// It has arrived.
+    /// The server has it.
     Delivered,
-    /// It has not, and trying again can help.
+    /// It does not have it, and may take it later.
     Passing,
-    /// It has not, and never will.
+    /// It will never take it.
     Permanent,
+    /// It will not take as much at once.
+    TooLarge,
+    /// It answered for each of the messages that were put together, in their order.
+    PerItem(Vec<ItemOutcome>),
 }
 
-impl HttpAnswer<'_> {
-    /// What the status alone says: 2xx is delivered; 408, 425, 429 and 5xx are passing; any other is permanent.
+impl Verdict {
+    /// What HTTP means by a status: RFC 9110, section 15.
     #[must_use]
-    pub fn by_status(&self) -> Verdict {
-        match StatusCode::from_u16(self.status) {
-            Ok(status) if status.is_success() => Verdict::Delivered,
-            Ok(
-                StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_EARLY | StatusCode::TOO_MANY_REQUESTS,
-            ) => Verdict::Passing,
-            Ok(status) if status.is_server_error() => Verdict::Passing,
-            _ => Verdict::Permanent,
+    pub fn of_status(status: u16) -> Self {
+        match status {
+            200..=299 => Self::Delivered,
+            408 | 425 | 429 | 500..=599 => Self::Passing,
+            413 => Self::TooLarge,
+            _ => Self::Permanent,
         }
     }
 }
 
-/// How a message is sent.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum HttpMethod {
-    /// POST.
-    #[default]
-    Post,
-    /// PUT, which replaces what is there.
-    Put,
-    /// DELETE, whose body most servers ignore.
-    Delete,
+/// Tells what the answers of a protocol mean.
+///
+/// ```
+/// use obs_delivery::{Answer, Classifier, ItemOutcome, Verdict};
+///
+/// /// One letter for each message: `y` if it was taken, `n` if not, anything else for "later".
+/// struct Letters;
+///
+/// impl Classifier for Letters {
+///     fn classify(&self, answer: &Answer<'_>) -> Verdict {
+///         let outcome = |letter: &u8| match letter {
+///             b'y' => ItemOutcome::Accepted,
+///             b'n' => ItemOutcome::Refused,
+///             _ => ItemOutcome::Retry,
+///         };
+///         match Verdict::of_status(answer.status) {
+///             Verdict::Delivered => Verdict::PerItem(answer.body.iter().map(outcome).collect()),
+///             other => other,
+///         }
+///     }
+///
+///     fn body_limit(&self, status: u16) -> usize {
+///         if status == 200 { 10_000 } else { 0 }
+///     }
+/// }
+///
+/// let answer = Answer { status: 200, body: b"yn", is_whole: true };
+/// let outcomes = vec![ItemOutcome::Accepted, ItemOutcome::Refused];
+/// assert_eq!(Letters.classify(&answer), Verdict::PerItem(outcomes));
+/// ```
+pub trait Classifier: Send + Sync + 'static {
+    /// What the answer means.
+    ///
+    /// # Panics
+    ///
+    /// A panic is one of the transport: it is caught and counted, and the message is dropped.
+    fn classify(&self, answer: &Answer<'_>) -> Verdict;
+
+    /// How much of the body of an answer with this status is needed to tell, in bytes; 0 if none. What is needed is
+    /// waited for as long as the attempt may take.
+    fn body_limit(&self, status: u16) -> usize {
+        let _ = status;
+        0
+    }
 }
 
-impl From<HttpMethod> for reqwest::Method {
-    fn from(method: HttpMethod) -> Self {
-        match method {
-            HttpMethod::Post => Self::POST,
-            HttpMethod::Put => Self::PUT,
-            HttpMethod::Delete => Self::DELETE,
-        }
+/// The classifier that looks at the status only: [`Verdict::of_status`].
+#[derive(Clone, Copy, Debug, Default)]
+pub struct StandardAnswers;
+
+impl Classifier for StandardAnswers {
+    fn classify(&self, answer: &Answer<'_>) -> Verdict {
+        Verdict::of_status(answer.status)
     }
 }

@@ -1,24 +1,28 @@
-//! Sending over HTTP and HTTPS.
+//! POST over HTTP and HTTPS.
 
 mod answer;
+mod config;
+mod proxy;
 mod retry_after;
+mod tls;
 
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use obs_model::{Clock, REDACTED, Redactor, SystemClock};
+use obs_model::{Clock, Redactor};
 use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
-use reqwest::{Client, Response};
-use rustls::crypto::ring;
-use rustls::{ClientConfig, RootCertStore};
-use rustls_platform_verifier::BuilderVerifierExt;
+use reqwest::{Client, Response, StatusCode};
 use url::Url;
+
+pub use answer::{Answer, Classifier, StandardAnswers, Verdict};
+pub use config::HttpConfig;
+use config::Secrecy;
+pub use proxy::Proxy;
+pub use tls::{Pem, TlsConfig};
 
 use crate::error::Kind;
 use crate::{Error, Message, SendError, SendFuture, Transport};
-
-pub use self::answer::{HttpAnswer, HttpMethod, Verdict};
 
 /// How much of an answer is read: enough to reuse the connection after a usual answer.
 const ANSWER_LIMIT: usize = 16 * 1_024;
@@ -27,136 +31,19 @@ const ANSWER_WAIT: Duration = Duration::from_secs(1);
 /// How much of a refusal is shown, in characters.
 const EXCERPT_CHARS: usize = 200;
 
-/// Says what an answer means.
-type Judge = Arc<dyn Fn(&HttpAnswer<'_>) -> Verdict + Send + Sync>;
-
-/// Where and how to send.
-///
-/// Its `Debug` form shows neither the credentials, path and query of the URL nor the values of secret headers.
-#[derive(Clone)]
-pub struct HttpConfig {
-    url: String,
-    content_type: String,
-    headers: Vec<(String, String, Secrecy)>,
-    method: HttpMethod,
-    judge: Option<Judge>,
-    clock: Arc<dyn Clock>,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Secrecy {
-    /// A secret if its name says so.
-    ByName,
-    Secret,
-}
-
-impl HttpConfig {
-    /// A POST to `url`, with the content type `application/json` unless a message has its own.
-    #[must_use]
-    pub fn new(url: impl Into<String>) -> Self {
-        Self {
-            url: url.into(),
-            content_type: "application/json".to_owned(),
-            headers: Vec::new(),
-            method: HttpMethod::Post,
-            judge: None,
-            clock: Arc::new(SystemClock::new()),
-        }
-    }
-
-    /// This config with another content type for messages that have none of their own.
-    #[must_use]
-    pub fn with_content_type(mut self, content_type: impl Into<String>) -> Self {
-        self.content_type = content_type.into();
-        self
-    }
-
-    /// This config with a header on every request. It is treated as a secret if its name is one of a secret.
-    #[must_use]
-    pub fn with_header(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
-        self.headers.push((name.into(), value.into(), Secrecy::ByName));
-        self
-    }
-
-    /// This config with a header on every request whose value is never shown.
-    #[must_use]
-    pub fn with_secret_header(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
-        self.headers.push((name.into(), value.into(), Secrecy::Secret));
-        self
-    }
-
-    /// This config with another method than POST.
-    #[must_use]
-    pub fn with_method(mut self, method: HttpMethod) -> Self {
-        self.method = method;
-        self
-    }
-
-    /// This config with its own reading of answers, in place of [`HttpAnswer::by_status`]: for protocols that say in the
-    /// body what was stored, or that have other rules for what may be tried again.
-    ///
-    /// ```
-    /// use obs_delivery::{HttpConfig, Verdict};
-    ///
-    /// let config = HttpConfig::new("https://example.com/in").with_judge(|answer| match answer.status {
-    ///     409 => Verdict::Delivered, // It was there already.
-    ///     _ => answer.by_status(),
-    /// });
-    /// # let _ = config;
-    /// ```
-    #[must_use]
-    pub fn with_judge(
-        mut self,
-        judge: impl Fn(&HttpAnswer<'_>) -> Verdict + Send + Sync + 'static,
-    ) -> Self {
-        self.judge = Some(Arc::new(judge));
-        self
-    }
-
-    /// This config with another clock, against which a `Retry-After` date is read.
-    #[must_use]
-    pub fn with_clock(mut self, clock: Arc<dyn Clock>) -> Self {
-        self.clock = clock;
-        self
-    }
-
-    fn is_secret(name: &str, secrecy: Secrecy) -> bool {
-        secrecy == Secrecy::Secret || Redactor::new().is_secret_key(name)
-    }
-}
-
-impl fmt::Debug for HttpConfig {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let headers: Vec<(&str, &str)> = self
-            .headers
-            .iter()
-            .map(|(name, value, secrecy)| {
-                let shown = if Self::is_secret(name, *secrecy) { REDACTED } else { value };
-                (name.as_str(), shown)
-            })
-            .collect();
-        let origin = Url::parse(&self.url).map_or_else(|_| REDACTED.to_owned(), |url| origin(&url));
-        f.debug_struct("HttpConfig")
-            .field("url", &origin)
-            .field("method", &self.method)
-            .field("content_type", &self.content_type)
-            .field("headers", &headers)
-            .finish_non_exhaustive()
-    }
-}
-
-/// Sends each message to one URL, with POST unless the config says otherwise.
-///
-/// What an answer means is up to [`HttpConfig::with_judge`], and without that to its status:
+/// POSTs each message to one URL.
 ///
 /// | answer | meaning |
 /// |---|---|
 /// | 2xx | delivered |
 /// | 408, 425, 429, 5xx, no connection, a connection that broke | passing; `Retry-After` is honoured |
+/// | 413 | too large: messages that were put together are halved |
 /// | any other | permanent; a redirect is not followed, because a POST must not be sent elsewhere |
 ///
-/// TLS is rustls with ring; the roots are those of the operating system. No process-wide crypto provider is
-/// installed or needed. A proxy is used if the environment names one (`HTTPS_PROXY`, `NO_PROXY` …).
+/// A protocol that means something else by its answers says so with a [`Classifier`].
+///
+/// TLS is rustls with ring; the roots are those of the operating system unless the config names others. No
+/// process-wide crypto provider is installed or needed. A proxy is used if the config or the environment names one.
 ///
 /// `Display` and `Debug` show the scheme, host and port of the URL only: webhook URLs carry their secret
 /// in the path.
@@ -166,8 +53,7 @@ pub struct HttpTransport {
     url: Url,
     origin: String,
     headers: HeaderMap,
-    method: HttpMethod,
-    judge: Option<Judge>,
+    classifier: Arc<dyn Classifier>,
     clock: Arc<dyn Clock>,
 }
 
@@ -176,37 +62,92 @@ impl HttpTransport {
     ///
     /// # Errors
     ///
-    /// `is_config` if the URL is not an `http` or `https` URL with a host, or if a header cannot be sent; the
-    /// message lists every problem. Another error if the operating system's root certificates cannot be loaded,
+    /// `is_config` if the URL is not an `http` or `https` URL with a host, if a header cannot be sent, or if a
+    /// certificate, a key or the proxy cannot be read; the message lists every problem. Another error if the operating system's root certificates cannot be loaded,
     /// which are needed for `https` only.
     pub fn new(config: HttpConfig) -> Result<Self, Error> {
         let mut problems = Vec::new();
         let url = checked_url(&config.url).map_err(|problem| problems.push(problem)).ok();
         let headers = checked_headers(&config, &mut problems);
+        let tls = config.tls.checked(&mut problems);
+        let proxy = config.proxy.checked(&mut problems);
+        if config.connect_timeout.is_zero() {
+            problems.push("connect_timeout is 0: more than zero".to_owned());
+        }
         let (Some(url), true) = (url, problems.is_empty()) else {
             return Err(Kind::Http { problems }.into());
         };
         let origin = origin(&url);
-        match client(&url) {
-            Ok(client) => {
-                let HttpConfig { method, judge, clock, .. } = config;
-                Ok(Self { client, url, origin, headers, method, judge, clock })
-            }
+        let client = tls.client_config(url.scheme() == "https").and_then(|tls| {
+            let builder = Client::builder()
+                .tls_backend_preconfigured(tls)
+                .redirect(reqwest::redirect::Policy::none())
+                .connect_timeout(config.connect_timeout)
+                .user_agent(concat!("obskit/", env!("CARGO_PKG_VERSION")));
+            Ok(proxy.apply(builder).build()?)
+        });
+        match client {
+            Ok(client) => Ok(Self {
+                client,
+                url,
+                origin,
+                headers,
+                classifier: config.classifier,
+                clock: config.clock,
+            }),
             Err(source) => Err(Kind::Client { origin, source }.into()),
         }
     }
 
-    async fn exchange(&self, message: &Message) -> Result<(), SendError> {
+    async fn post(&self, message: &Message) -> Result<(), SendError> {
         let headers = self.headers_of(message)?;
-        let request = self
-            .client
-            .request(self.method.into(), self.url.clone())
-            .headers(headers)
-            .body(message.body().clone());
+        let request =
+            self.client.post(self.url.clone()).headers(headers).body(message.body().clone());
         match request.send().await {
-            Ok(response) => self.outcome(response).await,
+            Ok(response) => self.judge(response).await,
             Err(error) => Err(self.failure(error)),
         }
+    }
+
+    async fn judge(&self, response: Response) -> Result<(), SendError> {
+        let status = response.status();
+        let wait = response
+            .headers()
+            .get(RETRY_AFTER)
+            .and_then(|value| value.to_str().ok())
+            .and_then(|value| retry_after::parse(value, self.clock.now()));
+        let wanted = self.classifier.body_limit(status.as_u16());
+        let (body, is_whole) = read(response, wanted).await;
+        let verdict =
+            self.classifier.classify(&Answer { status: status.as_u16(), body: &body, is_whole });
+        let line = || self.describe(status, &body);
+        let error = match verdict {
+            Verdict::Delivered => return Ok(()),
+            Verdict::Passing => SendError::passing(line()),
+            Verdict::Permanent => SendError::permanent(line()),
+            Verdict::TooLarge => SendError::too_large(line()),
+            Verdict::PerItem(outcomes) => SendError::partial(line(), outcomes),
+        };
+        match wait {
+            Some(wait) if !error.is_permanent() => Err(error.with_retry_after(wait)),
+            _ => Err(error),
+        }
+    }
+
+    /// What was answered, with as much of the body as helps and without what looks secret.
+    fn describe(&self, status: StatusCode, body: &[u8]) -> String {
+        let body = &body[..body.len().min(ANSWER_LIMIT)];
+        let text = String::from_utf8_lossy(body);
+        let excerpt: String = text.trim().chars().take(EXCERPT_CHARS).collect();
+        let mut line = format!("{} answered {status}", self.origin);
+        if status.is_redirection() {
+            line.push_str(", and redirects are not followed");
+        }
+        if !excerpt.is_empty() {
+            line.push_str(": ");
+            line.push_str(&Redactor::new().text(&excerpt));
+        }
+        line
     }
 
     fn headers_of(&self, message: &Message) -> Result<HeaderMap, SendError> {
@@ -217,42 +158,6 @@ impl HttpTransport {
             headers.insert(name, value);
         }
         Ok(headers)
-    }
-
-    async fn outcome(&self, response: Response) -> Result<(), SendError> {
-        let status = response.status();
-        let wait = response
-            .headers()
-            .get(RETRY_AFTER)
-            .and_then(|value| value.to_str().ok())
-            .and_then(|value| retry_after::parse(value, self.clock.now()));
-        let body = read(response).await;
-        let answer = HttpAnswer { status: status.as_u16(), body: &body };
-        let verdict = match &self.judge {
-            Some(judge) => judge(&answer),
-            None => answer.by_status(),
-        };
-        if verdict == Verdict::Delivered {
-            return Ok(());
-        }
-        let text = String::from_utf8_lossy(&body);
-        let excerpt: String = text.trim().chars().take(EXCERPT_CHARS).collect();
-        let mut line = format!("{} answered {status}", self.origin);
-        if status.is_redirection() {
-            line.push_str(", and redirects are not followed");
-        }
-        if !excerpt.is_empty() {
-            line.push_str(": ");
-            line.push_str(&Redactor::new().text(&excerpt));
-        }
-        if verdict == Verdict::Permanent {
-            return Err(SendError::permanent(line));
-        }
-        let error = SendError::passing(line);
-        Err(match wait {
-            Some(wait) => error.with_retry_after(wait),
-            None => error,
-        })
     }
 
     fn failure(&self, error: reqwest::Error) -> SendError {
@@ -270,7 +175,7 @@ impl HttpTransport {
 
 impl Transport for HttpTransport {
     fn send<'a>(&'a self, message: &'a Message) -> SendFuture<'a> {
-        Box::pin(self.exchange(message))
+        Box::pin(self.post(message))
     }
 }
 
@@ -331,36 +236,30 @@ fn header(name: &str, value: &str) -> Result<(HeaderName, HeaderValue), String> 
     Ok((key, value))
 }
 
-/// A client that carries its own crypto provider, so that the process's default is neither used nor set.
-fn client(url: &Url) -> Result<Client, Box<dyn std::error::Error + Send + Sync>> {
-    let builder = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
-        .with_safe_default_protocol_versions()?;
-    let mut tls = if url.scheme() == "https" {
-        builder.with_platform_verifier()?.with_no_client_auth()
-    } else {
-        // Plain HTTP must also work where there are no root certificates, as in an empty container.
-        builder.with_root_certificates(RootCertStore::empty()).with_no_client_auth()
-    };
-    tls.alpn_protocols = vec![b"http/1.1".to_vec()];
-    let client = Client::builder()
-        .tls_backend_preconfigured(tls)
-        .redirect(reqwest::redirect::Policy::none())
-        .user_agent(concat!("obskit/", env!("CARGO_PKG_VERSION")))
-        .build()?;
-    Ok(client)
-}
-
-/// The beginning of an answer, up to the limits; what cannot be read is left out.
-async fn read(mut response: Response) -> Vec<u8> {
+/// The beginning of an answer, and whether it is the whole: as much as is wanted, or else as much as comes soon.
+async fn read(mut response: Response, wanted: usize) -> (Vec<u8>, bool) {
     let mut answer = Vec::new();
+    let mut is_whole = false;
+    let limit = wanted.max(ANSWER_LIMIT);
     let reading = async {
-        while answer.len() < ANSWER_LIMIT
-            && let Ok(Some(chunk)) = response.chunk().await
-        {
-            answer.extend_from_slice(&chunk[..chunk.len().min(ANSWER_LIMIT - answer.len())]);
+        while answer.len() < limit {
+            match response.chunk().await {
+                Ok(Some(chunk)) => {
+                    answer.extend_from_slice(&chunk[..chunk.len().min(limit - answer.len())]);
+                }
+                Ok(None) => {
+                    is_whole = true;
+                    return;
+                }
+                Err(_) => return,
+            }
         }
     };
-    // The status has decided the outcome, so an answer that never ends must not turn it into a timeout.
-    let _ = tokio::time::timeout(ANSWER_WAIT, reading).await;
-    answer
+    if wanted > 0 {
+        reading.await;
+    } else {
+        // The status has decided the outcome, so an answer that never ends must not turn it into a timeout.
+        let _ = tokio::time::timeout(ANSWER_WAIT, reading).await;
+    }
+    (answer, is_whole)
 }

@@ -1,6 +1,7 @@
 //! A transport that does as it is told, and a recorder that can be read.
 #![expect(dead_code, reason = "each test file uses a part of it")]
 
+pub(crate) mod bad_server;
 pub(crate) mod spools;
 
 use std::collections::{HashMap, VecDeque};
