@@ -51,21 +51,25 @@ enum Changed {
 }
 
 /// Sends a batch until the fate of each of its messages is settled.
-pub(super) async fn deliver(
-    shared: &Shared,
-    encoder: Option<&dyn Encoder>,
+///
+/// They are in hand from this call on, not only once the future is polled: a flush must not miss them between.
+pub(super) fn deliver<'a>(
+    shared: &'a Shared,
+    encoder: Option<&'a dyn Encoder>,
     items: Vec<Held>,
-) -> Flow {
+) -> impl Future<Output = Flow> + Send + 'a {
     let lane = Lane { shared, encoder, batch: shared.take_in_hand(&items) };
-    let mut parts = vec![items];
-    while let Some(part) = parts.pop() {
-        match lane.deliver_part(part).await {
-            Part::Settled => {}
-            Part::Halved(first, second) => parts.extend([second, first]),
-            Part::TooLate => return Flow::Stop,
+    async move {
+        let mut parts = vec![items];
+        while let Some(part) = parts.pop() {
+            match lane.deliver_part(part).await {
+                Part::Settled => {}
+                Part::Halved(first, second) => parts.extend([second, first]),
+                Part::TooLate => return Flow::Stop,
+            }
         }
+        Flow::GoOn
     }
-    Flow::GoOn
 }
 
 impl Lane<'_> {

@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use metrics::{Counter, Gauge, Histogram, Key, KeyName, Metadata, Recorder, SharedString, Unit};
-use obs_delivery::{DeliveryConfig, Message, SendError, SendFuture, Transport};
+use obs_delivery::{DeliveryConfig, ItemOutcome, Message, SendError, SendFuture, Transport};
 use tokio::time::Instant;
 
 /// What the transport does with an attempt.
@@ -25,6 +25,9 @@ pub(crate) enum Step {
     PanicLater,
     PanicInDrop,
     Hang,
+    TooLarge,
+    /// Answers for each line of the body, as drawn from this seed.
+    Partial(u64),
 }
 
 /// An attempt: when it began, for which body, and how it ended if it did.
@@ -40,6 +43,47 @@ pub(crate) struct Attempt {
 pub(crate) struct Scripted {
     steps: Arc<Mutex<VecDeque<Step>>>,
     attempts: Arc<Mutex<Vec<Attempt>>>,
+    lines: Arc<Mutex<Lines>>,
+}
+
+/// The lines of the bodies, by what became of them.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Lines {
+    pub(crate) accepted: Vec<String>,
+    pub(crate) refused: Vec<String>,
+}
+
+impl Lines {
+    /// Notes what became of each line, and answers as the step says.
+    fn answer(&mut self, step: Step, body: &str) -> Vec<ItemOutcome> {
+        let mut rng = match step {
+            Step::Partial(seed) => Some(fastrand::Rng::with_seed(seed)),
+            _ => None,
+        };
+        let mut outcomes = Vec::new();
+        for line in body.lines() {
+            let outcome = match (step, &mut rng) {
+                (_, Some(rng)) => match rng.u32(0..4) {
+                    0 => ItemOutcome::Refused,
+                    1 => ItemOutcome::Retry,
+                    _ => ItemOutcome::Accepted,
+                },
+                (Step::Deliver | Step::DeliverAfter(_), None) => ItemOutcome::Accepted,
+                (Step::Refuse | Step::PanicAtOnce | Step::PanicLater, None) => ItemOutcome::Refused,
+                _ => ItemOutcome::Retry,
+            };
+            match outcome {
+                ItemOutcome::Accepted => self.accepted.push(line.to_owned()),
+                ItemOutcome::Refused => self.refused.push(line.to_owned()),
+                ItemOutcome::Retry => {}
+            }
+            outcomes.push(outcome);
+        }
+        if step == Step::TooLarge && outcomes.len() == 1 {
+            self.refused.push(body.trim_end().to_owned());
+        }
+        outcomes
+    }
 }
 
 struct PanicsInDrop;
@@ -52,7 +96,11 @@ impl Drop for PanicsInDrop {
 
 impl Scripted {
     pub(crate) fn new(steps: impl IntoIterator<Item = Step>) -> Self {
-        Self { steps: Arc::new(Mutex::new(steps.into_iter().collect())), attempts: Arc::default() }
+        Self { steps: Arc::new(Mutex::new(steps.into_iter().collect())), ..Self::default() }
+    }
+
+    pub(crate) fn lines(&self) -> Lines {
+        self.lines.lock().unwrap().clone()
     }
 
     pub(crate) fn attempts(&self) -> Vec<Attempt> {
@@ -87,7 +135,11 @@ impl Transport for Scripted {
             attempts.push(Attempt { at: Instant::now(), body, ended: None });
             attempts.len() - 1
         };
-        let end = move || self.attempts.lock().unwrap()[index].ended = Some(step);
+        let end = move || {
+            let attempt = &mut self.attempts.lock().unwrap()[index];
+            attempt.ended = Some(step);
+            self.lines.lock().unwrap().answer(step, &attempt.body)
+        };
         if step == Step::PanicAtOnce {
             end();
             panic!("scripted panic in send");
@@ -99,8 +151,10 @@ impl Transport for Scripted {
                 Step::Hang | Step::PanicInDrop => std::future::pending().await,
                 _ => {}
             }
-            end();
+            let outcomes = end();
             match step {
+                Step::TooLarge => Err(SendError::too_large("scripted want of room")),
+                Step::Partial(_) => Err(SendError::partial("scripted outcomes", outcomes)),
                 Step::Fail => Err(SendError::passing("scripted failure")),
                 Step::FailAsking(wait) => {
                     Err(SendError::passing("scripted request").with_retry_after(wait))
