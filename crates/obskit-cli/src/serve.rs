@@ -31,10 +31,7 @@ pub(crate) struct Arguments {
     /// How many series there may be.
     #[arg(long, default_value_t = 1_000_000)]
     max_series: usize,
-    /// How many samples there may be; above it the oldest go first.
-    #[arg(long, default_value_t = 500_000_000)]
-    max_samples: usize,
-    /// How much memory the samples may take, in MiB; above it the oldest go first.
+    /// How much memory the samples, their labels and the index may take, in MiB; above it the oldest samples go first.
     #[arg(long, default_value_t = 1_024)]
     max_memory: usize,
     /// How long a query may take.
@@ -89,7 +86,8 @@ fn store_config(arguments: &Arguments) -> StoreConfig {
         sample_interval: arguments.sample_interval,
         retention: arguments.retention,
         max_series: arguments.max_series,
-        max_samples: arguments.max_samples,
+        // Memory is what bounds them.
+        max_samples: usize::MAX,
         max_bytes: arguments.max_memory.saturating_mul(1 << 20),
     }
 }

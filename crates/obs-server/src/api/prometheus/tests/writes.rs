@@ -22,6 +22,7 @@ fn body(series: &[(&[(&str, &str)], Points<'_>)]) -> Vec<u8> {
                 .iter()
                 .map(|(timestamp, value)| ProstSample { value: *value, timestamp: *timestamp })
                 .collect(),
+            histograms: Vec::new(),
         })
         .collect();
     let message = ProstRequest { timeseries, metadata: Vec::new() }.encode_to_vec();
@@ -61,7 +62,7 @@ async fn bad_samples_are_refused_with_their_numbers_and_the_good_ones_stored() {
     let invalid = [("__name__", "c"), ("not a name", "x")];
     let twice = [("__name__", "d"), ("x", "1"), ("x", "2")];
     let sent = body(&[
-        (&a, &[(now - 1, 1.0), (now, 1.0), (now + 1, 2.0)]),
+        (&a, &[(now - 1, 1.0), (now, 3.0), (now + 1, 2.0), (now + 600_001, 2.0)]),
         (&[("__name__", "old")], &[(0, 1.0)]),
         (&unnamed, &[(now, 1.0)]),
         (&invalid, &[(now, 1.0), (now + 1, 1.0)]),
@@ -73,7 +74,7 @@ async fn bad_samples_are_refused_with_their_numbers_and_the_good_ones_stored() {
     let text = answer.text();
     assert!(
         text.starts_with(
-            "7 samples were refused and 2 stored (out_of_order: 1, duplicate: 1, too_old: 1, invalid_labels: 4); the first: sample of a"
+            "8 samples were refused and 2 stored (out_of_order: 1, duplicate: 1, too_far_ahead: 1, too_old: 1, invalid_labels: 4); the first: sample of a"
         ),
         "{text}"
     );
@@ -137,4 +138,43 @@ async fn it_is_off_unless_it_is_asked_for() {
     let answer = write(&service, body(&[])).await;
     assert_eq!(answer.status, 404);
     assert!(answer.text().contains("remote write receiver needs to be enabled"));
+}
+
+#[tokio::test]
+async fn a_sample_that_is_sent_again_is_taken_for_stored() {
+    let service = Service::new();
+    let sent = body(&[(&[("__name__", "a")], &[(NOW.as_millis(), 1.0)])]);
+    assert_eq!(write(&service, sent.clone()).await.status, 204);
+    assert_eq!(write(&service, sent).await.status, 204);
+    assert_eq!(service.store.stats().samples, 1);
+}
+
+#[tokio::test]
+async fn a_native_histogram_is_stored_and_queried() {
+    use super::super::write::messages::{ProstHistogram, ProstSpan};
+
+    let service = Service::new();
+    let label = |name: &str, value: &str| ProstLabel { name: name.into(), value: value.into() };
+    let histogram = ProstHistogram {
+        count_int: Some(4),
+        sum: 6.0,
+        zero_count_int: Some(0),
+        positive_spans: vec![ProstSpan { offset: 0, length: 2 }],
+        positive_deltas: vec![1, 2],
+        timestamp: NOW.as_millis(),
+        ..ProstHistogram::default()
+    };
+    let series = ProstSeries {
+        labels: vec![label("__name__", "seconds")],
+        samples: Vec::new(),
+        histograms: vec![histogram],
+    };
+    let message = ProstRequest { timeseries: vec![series], metadata: Vec::new() }.encode_to_vec();
+    let sent = snap::raw::Encoder::new().compress_vec(&message).unwrap();
+    assert_eq!(write(&service, sent).await.status, 204);
+    let data = service.get("/api/v1/query?query=seconds").await.data();
+    assert_eq!(
+        data["result"][0]["histogram"],
+        json!([1_767_607_200, {"count": "4", "sum": "6", "buckets": [[0, "0.5", "1", "1"], [0, "1", "2", "3"]]}])
+    );
 }

@@ -6,6 +6,9 @@ use std::fmt;
 use std::ops::Range;
 
 use obs_model::{Sample, Timestamp};
+use obs_query::promql::HistogramSample;
+
+use super::histogram;
 
 /// Where a body stops being a write request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -15,6 +18,7 @@ pub(super) enum Malformed {
     WireType(u8),
     FieldType(u32),
     NotText,
+    Histogram,
 }
 
 impl fmt::Display for Malformed {
@@ -25,6 +29,7 @@ impl fmt::Display for Malformed {
             Self::WireType(kind) => write!(f, "there is no wire type {kind}"),
             Self::FieldType(field) => write!(f, "field {field} has another type"),
             Self::NotText => f.write_str("a label is not UTF-8"),
+            Self::Histogram => f.write_str("a histogram's buckets do not fit its spans or schema"),
         }
     }
 }
@@ -35,21 +40,21 @@ pub(super) struct WriteRequest<'a> {
     pub(super) series: Vec<TimeSeries>,
     pub(super) labels: Vec<(&'a str, &'a str)>,
     pub(super) samples: Vec<Sample>,
+    pub(super) histograms: Vec<HistogramSample>,
 }
 
-/// One series: where its labels and samples are among those of the request.
+/// One series: where its labels, samples and native histograms are among those of the request.
 #[derive(Clone, Debug, Default)]
 pub(super) struct TimeSeries {
     pub(super) labels: Range<usize>,
     pub(super) samples: Range<usize>,
-    /// How many native histograms it has.
-    pub(super) histograms: usize,
+    pub(super) histograms: Range<usize>,
 }
 
 impl<'a> WriteRequest<'a> {
     pub(super) fn read(body: &'a [u8]) -> Result<Self, Malformed> {
         let mut request = Self::default();
-        let mut fields = Fields(body);
+        let mut fields = Fields::new(body);
         while let Some((field, value)) = fields.next()? {
             if field == 1 {
                 request.read_series(value.bytes(field)?)?;
@@ -59,21 +64,21 @@ impl<'a> WriteRequest<'a> {
     }
 
     fn read_series(&mut self, message: &'a [u8]) -> Result<(), Malformed> {
-        let (labels, samples) = (self.labels.len(), self.samples.len());
-        let mut histograms = 0;
-        let mut fields = Fields(message);
+        let (labels, samples, histograms) =
+            (self.labels.len(), self.samples.len(), self.histograms.len());
+        let mut fields = Fields::new(message);
         while let Some((field, value)) = fields.next()? {
             match field {
                 1 => self.labels.push(label(value.bytes(field)?)?),
                 2 => self.samples.push(sample(value.bytes(field)?)?),
-                4 => histograms += 1,
+                4 => self.histograms.push(histogram::read(value.bytes(field)?)?),
                 _ => {}
             }
         }
         self.series.push(TimeSeries {
             labels: labels..self.labels.len(),
             samples: samples..self.samples.len(),
-            histograms,
+            histograms: histograms..self.histograms.len(),
         });
         Ok(())
     }
@@ -81,7 +86,7 @@ impl<'a> WriteRequest<'a> {
 
 fn label(message: &[u8]) -> Result<(&str, &str), Malformed> {
     let (mut name, mut text) = ("", "");
-    let mut fields = Fields(message);
+    let mut fields = Fields::new(message);
     while let Some((field, value)) = fields.next()? {
         let part = match field {
             1 => &mut name,
@@ -95,14 +100,11 @@ fn label(message: &[u8]) -> Result<(&str, &str), Malformed> {
 
 fn sample(message: &[u8]) -> Result<Sample, Malformed> {
     let mut sample = Sample { timestamp: Timestamp::EPOCH, value: 0.0 };
-    let mut fields = Fields(message);
+    let mut fields = Fields::new(message);
     while let Some((field, value)) = fields.next()? {
-        match (field, value) {
-            (1, Value::Fixed64(bits)) => sample.value = f64::from_bits(bits),
-            (2, Value::Varint(bits)) => {
-                sample.timestamp = Timestamp::from_millis(bits.cast_signed());
-            }
-            (1 | 2, _) => return Err(Malformed::FieldType(field)),
+        match field {
+            1 => sample.value = value.float(field)?,
+            2 => sample.timestamp = Timestamp::from_millis(value.varint(field)?.cast_signed()),
             _ => {}
         }
     }
@@ -111,7 +113,7 @@ fn sample(message: &[u8]) -> Result<Sample, Malformed> {
 
 /// The value of a field.
 #[derive(Clone, Copy, Debug)]
-enum Value<'a> {
+pub(super) enum Value<'a> {
     Varint(u64),
     Fixed64(u64),
     Bytes(&'a [u8]),
@@ -119,19 +121,41 @@ enum Value<'a> {
 }
 
 impl<'a> Value<'a> {
-    fn bytes(self, field: u32) -> Result<&'a [u8], Malformed> {
+    pub(super) fn bytes(self, field: u32) -> Result<&'a [u8], Malformed> {
         match self {
             Self::Bytes(bytes) => Ok(bytes),
+            _ => Err(Malformed::FieldType(field)),
+        }
+    }
+
+    pub(super) fn varint(self, field: u32) -> Result<u64, Malformed> {
+        match self {
+            Self::Varint(number) => Ok(number),
+            _ => Err(Malformed::FieldType(field)),
+        }
+    }
+
+    pub(super) fn float(self, field: u32) -> Result<f64, Malformed> {
+        match self {
+            Self::Fixed64(bits) => Ok(f64::from_bits(bits)),
             _ => Err(Malformed::FieldType(field)),
         }
     }
 }
 
 /// The fields of a message, one after the other.
-struct Fields<'a>(&'a [u8]);
+pub(super) struct Fields<'a>(&'a [u8]);
 
 impl<'a> Fields<'a> {
-    fn next(&mut self) -> Result<Option<(u32, Value<'a>)>, Malformed> {
+    pub(super) fn new(message: &'a [u8]) -> Self {
+        Self(message)
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    pub(super) fn next(&mut self) -> Result<Option<(u32, Value<'a>)>, Malformed> {
         if self.0.is_empty() {
             return Ok(None);
         }
@@ -161,7 +185,7 @@ impl<'a> Fields<'a> {
         Ok(*bytes)
     }
 
-    fn varint(&mut self) -> Result<u64, Malformed> {
+    pub(super) fn varint(&mut self) -> Result<u64, Malformed> {
         let mut number = 0_u64;
         for (index, &byte) in self.0.iter().enumerate().take(10) {
             let bits = u64::from(byte & 0x7f);
@@ -193,7 +217,7 @@ mod tests {
         let sample = (any::<f64>(), any::<i64>())
             .prop_map(|(value, timestamp)| ProstSample { value, timestamp });
         let series = (prop::collection::vec(label, 0..4), prop::collection::vec(sample, 0..4))
-            .prop_map(|(labels, samples)| ProstSeries { labels, samples });
+            .prop_map(|(labels, samples)| ProstSeries { labels, samples, histograms: Vec::new() });
         (prop::collection::vec(series, 0..4), prop::collection::vec("[a-z]{0,4}", 0..2))
             .prop_map(|(timeseries, metadata)| ProstRequest { timeseries, metadata })
     }

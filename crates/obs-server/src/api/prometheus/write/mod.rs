@@ -1,21 +1,27 @@
 //! `write`: takes samples in by Prometheus' remote write, protocol 1.0.
 
 mod decode;
+mod histogram;
 
 #[cfg(test)]
 pub(super) mod messages;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use obs_model::Labels;
-use obs_query::SeriesStore;
+use obs_model::{Labels, Sample, Timestamp};
+use obs_query::{BatchReport, SeriesStore};
 
 use self::decode::{TimeSeries, WriteRequest};
 use super::{form, store};
 use crate::router::App;
+
+/// How far ahead of the service's clock a sample may be: the clocks of senders need not agree with it, and a sample of
+/// next year would end the retention of all others. As in Prometheus.
+const MAX_AHEAD: Duration = Duration::from_secs(10 * 60);
 
 /// Takes in one request: all of it, or all but what is wrong with it.
 pub(super) async fn receive(State(app): State<Arc<App>>, request: Request) -> Response {
@@ -39,9 +45,10 @@ pub(super) async fn receive(State(app): State<Arc<App>>, request: Request) -> Re
     let Ok(place) = Arc::clone(&app.writes).acquire_owned().await else {
         return refused(StatusCode::SERVICE_UNAVAILABLE, "the service is about to end");
     };
+    let latest = app.state.clock().now().plus(MAX_AHEAD);
     let work = move || {
         let _place = place;
-        take_in(&store, &body, limits.max_decompressed_bytes)
+        take_in(&Inlet { store: &store, latest }, &body, limits.max_decompressed_bytes)
     };
     let outcome = tokio::task::spawn_blocking(work).await.unwrap_or_else(|_| {
         Err((
@@ -84,7 +91,7 @@ fn check_headers(headers: &HeaderMap) -> Result<(), String> {
 
 type Problem = (StatusCode, String);
 
-fn take_in(store: &SeriesStore, body: &[u8], most: usize) -> Result<(), Problem> {
+fn take_in(inlet: &Inlet<'_>, body: &[u8], most: usize) -> Result<(), Problem> {
     let bad = |text: String| (StatusCode::BAD_REQUEST, text);
     let length = snap::raw::decompress_len(body)
         .map_err(|error| bad(format!("the body is not in the snappy block format: {error}")))?;
@@ -97,39 +104,77 @@ fn take_in(store: &SeriesStore, body: &[u8], most: usize) -> Result<(), Problem>
         .map_err(|error| bad(format!("the body is not in the snappy block format: {error}")))?;
     let request = WriteRequest::read(&message)
         .map_err(|problem| bad(format!("the body is not a write request: {problem}")))?;
-    let mut refused = Refused::default();
+    let mut outcome = Outcome::default();
     for series in &request.series {
-        append(store, &request, series, &mut refused);
+        append(inlet, &request, series, &mut outcome);
     }
-    metrics::counter!("obskit_remote_write_samples_total").increment(refused.stored);
-    match refused.text() {
+    metrics::counter!("obskit_remote_write_samples_total").increment(outcome.stored);
+    match outcome.text() {
         None => Ok(()),
         Some(text) => Err(bad(text)),
     }
 }
 
-fn append(
-    store: &SeriesStore,
-    request: &WriteRequest<'_>,
-    series: &TimeSeries,
-    refused: &mut Refused,
-) {
-    let pairs = &request.labels[series.labels.clone()];
+/// Stores what is in a series, but for what is too far ahead.
+fn append(inlet: &Inlet<'_>, request: &WriteRequest<'_>, series: &TimeSeries, tally: &mut Outcome) {
     let samples = &request.samples[series.samples.clone()];
-    if series.histograms > 0 {
-        refused.note("histograms_not_stored", series.histograms, || {
-            "native histograms are not stored".to_owned()
-        });
-    }
-    let labels = match label_set(pairs) {
+    let histograms = &request.histograms[series.histograms.clone()];
+    let labels = match label_set(&request.labels[series.labels.clone()]) {
         Ok(labels) => labels,
-        Err(problem) => return refused.note("invalid_labels", samples.len(), || problem),
-    };
-    for sample in samples {
-        match store.append(&labels, *sample) {
-            Ok(()) => refused.stored += 1,
-            Err(error) => refused.note(reason(&error), 1, || error.to_string()),
+        Err(problem) => {
+            return tally.note("invalid_labels", samples.len() + histograms.len(), || problem);
         }
+    };
+    let mut rest = samples;
+    // A series is not made for samples that it would not take, so that the first ones go by their labels.
+    while let Some((first, others)) = rest.split_first() {
+        rest = others;
+        let is_stored = inlet.admit(&labels, first.timestamp, tally)
+            && tally.take(inlet.store.append(&labels, *first));
+        if is_stored && !rest.is_empty() {
+            append_more(inlet, &labels, rest, tally);
+            break;
+        }
+    }
+    for sample in histograms {
+        if inlet.admit(&labels, sample.timestamp, tally) {
+            tally.take(inlet.store.append_histogram(&labels, sample.clone()));
+        }
+    }
+}
+
+/// Stores samples of a series that there is.
+fn append_more(inlet: &Inlet<'_>, labels: &Labels, samples: &[Sample], tally: &mut Outcome) {
+    let admitted: Vec<Sample> = samples
+        .iter()
+        .filter(|sample| inlet.admit(labels, sample.timestamp, tally))
+        .copied()
+        .collect();
+    match inlet.store.resolve(labels) {
+        Ok(id) => tally.take_batch(inlet.store.append_samples(id, &admitted)),
+        Err(error) => tally.note(reason(&error), admitted.len(), || error.to_string()),
+    }
+}
+
+/// Where samples go, and up to which time.
+struct Inlet<'a> {
+    store: &'a SeriesStore,
+    latest: Timestamp,
+}
+
+impl Inlet<'_> {
+    /// Whether a sample's time may be; one far ahead would make all others too old.
+    fn admit(&self, labels: &Labels, at: Timestamp, tally: &mut Outcome) -> bool {
+        let may_be = at <= self.latest;
+        if !may_be {
+            tally.note("too_far_ahead", 1, || {
+                format!(
+                    "sample of {labels} at {at} is too far in the future: expected a time up to {}",
+                    self.latest
+                )
+            });
+        }
+        may_be
     }
 }
 
@@ -157,14 +202,35 @@ fn reason(error: &obs_query::Error) -> &'static str {
 
 /// What was stored and what was not.
 #[derive(Debug, Default)]
-struct Refused {
+struct Outcome {
     stored: u64,
     /// How many samples for each reason.
     counts: Vec<(&'static str, usize)>,
     first: Option<String>,
 }
 
-impl Refused {
+impl Outcome {
+    /// Notes what became of a sample, and says whether it is stored.
+    fn take(&mut self, result: Result<(), obs_query::Error>) -> bool {
+        match result {
+            Ok(()) => {
+                self.stored += 1;
+                true
+            }
+            Err(error) => {
+                self.note(reason(&error), 1, || error.to_string());
+                false
+            }
+        }
+    }
+
+    fn take_batch(&mut self, report: BatchReport) {
+        self.stored += (report.appended + report.repeated) as u64;
+        for (_, error) in report.refused {
+            self.note(reason(&error), 1, || error.to_string());
+        }
+    }
+
     fn note(&mut self, reason: &'static str, samples: usize, text: impl FnOnce() -> String) {
         metrics::counter!("obskit_remote_write_refused_total", "reason" => reason)
             .increment(samples as u64);
