@@ -11,4 +11,10 @@ pages! {
     Readme, "../../../README.md";
     SetUp, "../../../docs/src/set-up.md";
     Alerts, "../../../docs/src/alerts.md";
+    Metrics, "../../../docs/src/metrics.md";
+    MetricsCatalogs, "../../../docs/src/metrics-catalogs.md";
+    MetricsCollectors, "../../../docs/src/metrics-collectors.md";
+    MetricsBounds, "../../../docs/src/metrics-bounds.md";
+    MetricsExposition, "../../../docs/src/metrics-exposition.md";
+    MetricsTrackers, "../../../docs/src/metrics-trackers.md";
 }
