@@ -31,6 +31,8 @@ pub struct Builder {
 /// What a service brings along that no file can say.
 #[derive(Default)]
 pub(crate) struct Parts {
+    #[cfg(feature = "metrics")]
+    pub(crate) label_rules: obs_metrics::LabelRules,
     #[cfg(feature = "alerts")]
     pub(crate) rules: Vec<obs_alerts::Rule>,
     #[cfg(feature = "alerts")]
@@ -82,6 +84,22 @@ impl Builder {
     /// Leaves the environment alone: neither `OBSKIT_CONFIG` nor any other variable is read.
     pub fn without_environment(mut self) -> Self {
         self.environment = false;
+        self
+    }
+
+    /// Says which labels of metrics are taken, and which are shown as pseudonyms or redacted. In code, because a
+    /// key for pseudonyms is a secret.
+    ///
+    /// ```
+    /// use obskit::metrics::LabelRules;
+    ///
+    /// let rules = LabelRules::new().deny("email").pseudonyms(b"a secret", &["organization_id"]);
+    /// let builder = obskit::init("checkout").label_rules(rules);
+    /// # drop(builder);
+    /// ```
+    #[cfg(feature = "metrics")]
+    pub fn label_rules(mut self, rules: obs_metrics::LabelRules) -> Self {
+        self.parts.label_rules = rules;
         self
     }
 

@@ -52,6 +52,14 @@ impl Obskit {
         &self.series.store
     }
 
+    /// Records analyses, charts, queries, sessions and conversations, and sums them up for any window. With
+    /// `metrics.business` off its metrics are not shown.
+    #[cfg(feature = "metrics")]
+    #[must_use]
+    pub fn business(&self) -> &obs_metrics::business::BusinessRecorder {
+        &self.series.business
+    }
+
     /// The business catalog. With `metrics.business` off it records into a registry that nobody sees.
     #[cfg(feature = "metrics")]
     #[must_use]

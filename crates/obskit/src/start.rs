@@ -24,7 +24,7 @@ pub(crate) async fn start(mut builder: Builder) -> Result<Obskit, StartError> {
     // The recorder comes before all that counts through it.
     let mut tasks = Tasks::default();
     #[cfg(feature = "metrics")]
-    let series = wiring::series::start(&settings, &clock, &mut tasks)?;
+    let series = wiring::series::start(&settings, &clock, builder.parts.label_rules, &mut tasks)?;
 
     // Errors come before logs, because lines at ERROR go to the tracker.
     #[cfg(feature = "errors")]

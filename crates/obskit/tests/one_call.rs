@@ -3,12 +3,14 @@
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 
 use axum::Router;
 use axum::routing::get;
 use obskit::health::Check;
 use obskit::http::ObserveLayer;
 use obskit::logs::LogOutput;
+use obskit::metrics::LabelRules;
 
 /// What the service logs.
 #[derive(Clone, Default)]
@@ -46,6 +48,19 @@ async fn ask(address: SocketAddr, path: &str, header: &str) -> (u16, String) {
     (status, answer)
 }
 
+/// What is shown once a metric is there that a collector has yet to read.
+async fn eventually_shown(admin: SocketAddr, metric: &str) -> String {
+    let deadline = Instant::now() + Duration::from_secs(20);
+    loop {
+        let (_, text) = ask(admin, "/metrics", "").await;
+        if text.contains(&format!("\n{metric} ")) {
+            return text;
+        }
+        assert!(Instant::now() < deadline, "no {metric} in {text}");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
 async fn fails() -> &'static str {
     tracing::info!("about to fail");
     if let Err(error) = "x".parse::<u32>() {
@@ -73,6 +88,7 @@ async fn a_service_is_observed_after_one_call() {
         .version("1.2.3")
         .without_environment()
         .settings(|settings| settings.admin.port = 0)
+        .label_rules(LabelRules::new().pseudonyms(b"key", &["organization_id"]))
         .log_output(LogOutput::Writer(Box::new(lines.clone())))
         .health_check(Check::new("always", || async { Ok::<(), std::io::Error>(()) }))
         .start()
@@ -86,8 +102,11 @@ async fn a_service_is_observed_after_one_call() {
     assert!(answer.to_lowercase().contains("x-correlation-id: one-call-1"), "{answer}");
     assert_eq!(ask(service, "/fails", "X-Correlation-ID: one-call-2\r\n").await.0, 200);
     metrics::counter!("one_call_total", "kind" => "test").increment(3);
+    obs.business().record_session("acme", "u-1");
+    assert_eq!(obs.business().summary_of_last(Duration::from_secs(60)).sessions, 1);
 
-    let (_, text) = ask(admin, "/metrics", "").await;
+    let text = eventually_shown(admin, "process_cpu_seconds_total").await;
+    assert!(text.contains("user_sessions_total{") && !text.contains("acme"), "{text}");
     for line in [
         r#"api_requests_total{endpoint="/ok/{name}",method="GET",status="200"} 1"#,
         r#"one_call_total{kind="test"} 3"#,

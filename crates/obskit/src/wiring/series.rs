@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
+use obs_metrics::business::{BusinessConfig, BusinessRecorder};
 use obs_metrics::collect::{Collecting, Collectors};
-use obs_metrics::{Exemplars, Registry, RegistryConfig, catalog};
+use obs_metrics::{Exemplars, LabelRules, Registry, RegistryConfig, catalog};
 use obs_model::{Clock, Gather};
 use obs_query::{SeriesStore, StoreConfig};
 
@@ -16,6 +17,7 @@ use crate::error::StartError;
 pub(crate) struct SeriesPart {
     pub(crate) registry: Registry,
     pub(crate) store: Arc<SeriesStore>,
+    pub(crate) business: BusinessRecorder,
     /// The collectors, which run for as long as this is kept.
     _collecting: Option<Collecting>,
 }
@@ -24,6 +26,7 @@ pub(crate) struct SeriesPart {
 pub(crate) fn start(
     settings: &Settings,
     clock: &Arc<dyn Clock>,
+    label_rules: LabelRules,
     tasks: &mut Tasks,
 ) -> Result<SeriesPart, StartError> {
     let config = RegistryConfig {
@@ -33,9 +36,18 @@ pub(crate) fn start(
             true => Exemplars::PerBucket,
             false => Exemplars::None,
         },
+        label_rules,
         ..RegistryConfig::default()
     };
-    let registry = Registry::with_clock(config, Arc::clone(clock));
+    let registry = Registry::with_clock(config.clone(), Arc::clone(clock));
+    // With business metrics off they go into a registry that nobody sees.
+    let shown = settings.metrics.enabled && settings.metrics.business;
+    let hidden = Registry::with_clock(config, Arc::clone(clock));
+    let business = BusinessRecorder::new(
+        if shown { &registry } else { &hidden },
+        BusinessConfig::default(),
+        Arc::clone(clock),
+    );
     let store_config = StoreConfig {
         sample_interval: settings.metrics.sample_interval,
         retention: settings.metrics.retention,
@@ -44,7 +56,7 @@ pub(crate) fn start(
     };
     if !settings.metrics.enabled {
         let store = Arc::new(SeriesStore::new(store_config));
-        return Ok(SeriesPart { registry, store, _collecting: None });
+        return Ok(SeriesPart { registry, store, business, _collecting: None });
     }
     registry.install().map_err(|_| {
         StartError::already_set("a metrics recorder is installed in this process already")
@@ -61,5 +73,5 @@ pub(crate) fn start(
     tasks.spawn(async move { expiring.run_expiry().await });
     let source: Arc<dyn Gather> = Arc::new(registry.clone());
     tasks.spawn(obs_query::sample_on_grid(Arc::clone(&store), source, Arc::clone(clock)));
-    Ok(SeriesPart { registry, store, _collecting: Some(collecting) })
+    Ok(SeriesPart { registry, store, business, _collecting: Some(collecting) })
 }
