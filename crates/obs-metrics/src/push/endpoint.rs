@@ -84,3 +84,9 @@ pub(super) fn endpoint_error(target: &'static str, error: &obs_delivery::Error) 
 pub fn target_labels(job: &str, instance: &str) -> Result<Labels, LabelsError> {
     Labels::new([("job", job), ("instance", instance)])
 }
+
+/// The machine's name, for `instance` where nothing better is known; `unknown` where the system does not tell.
+#[must_use]
+pub fn host_name() -> String {
+    sysinfo::System::host_name().unwrap_or_else(|_| String::from("unknown"))
+}

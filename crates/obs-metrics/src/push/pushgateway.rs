@@ -187,6 +187,8 @@ impl Pushgateway {
             capacity: 1,
             max_bytes: MAX_BODY_BYTES,
             max_message_bytes: MAX_BODY_BYTES,
+            // The deadline alone says when to give up.
+            breaker: None,
             retry: RetryPolicy {
                 base_backoff: Duration::from_millis(100),
                 max_backoff: Duration::from_secs(5),

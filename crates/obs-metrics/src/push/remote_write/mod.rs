@@ -26,7 +26,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use obs_delivery::{Delivery, DeliveryConfig, RetryPolicy};
+use obs_delivery::{BreakerConfig, Delivery, DeliveryConfig, RetryPolicy};
 use obs_model::{Clock, Labels, SystemClock};
 
 use self::encode::Encoder;
@@ -129,14 +129,20 @@ impl RemoteWriteConfig {
 
 /// How a destination of remote write queues and retries, under this name in its metrics.
 ///
-/// Other than by default, a request is tried again for up to two hours, at least every five seconds as Prometheus does,
-/// and up to 64 MiB wait.
+/// Other than by default, a request is tried again for up to two hours, at first at least every five seconds as
+/// Prometheus does and later every half minute, and up to 64 MiB wait. Several endpoints, a spool on disk and everything
+/// else that [`Delivery`] has are set up as for any destination; give each endpoint a [`transport`] of its own.
 #[must_use]
 pub fn delivery_config(name: impl Into<String>) -> DeliveryConfig {
     DeliveryConfig {
         capacity: 16_384,
         max_bytes: 64 << 20,
         timeout: Duration::from_secs(30),
+        breaker: Some(BreakerConfig {
+            open_for: Duration::from_secs(5),
+            max_open_for: Duration::from_secs(30),
+            ..BreakerConfig::default()
+        }),
         retry: RetryPolicy {
             base_backoff: Duration::from_millis(30),
             max_backoff: Duration::from_secs(5),
