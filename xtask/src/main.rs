@@ -6,6 +6,7 @@ mod doc;
 mod features;
 mod fuzz;
 mod layers;
+mod loom;
 mod process;
 mod requirements;
 mod setup;
@@ -42,6 +43,8 @@ enum Command {
     Tidy,
     /// Builds the facade with each pillar alone, with none and with all.
     Features,
+    /// Runs the models of lock-free code under loom.
+    Loom,
     /// Sets the machine up, then runs every check and every test.
     Test,
     /// Installs the real peers that interoperability tests use (Debian, as root).
@@ -76,6 +79,7 @@ fn main() -> ExitCode {
         Command::Layers => layers::check(),
         Command::Tidy => tidy::check(),
         Command::Features => features::check(),
+        Command::Loom => loom::run(),
         Command::Test => test::everything(),
         Command::Peers => setup::peers(),
         Command::Interop => setup::peers().and_then(|()| test::interop()),

@@ -8,9 +8,12 @@ use crate::process::{Outcome, answers, cargo, output, run};
 const BUILD: [(&str, &str); 3] = [("cc", "build-essential"), ("git", "git"), ("kill", "procps")];
 
 /// The real peers that interoperability tests use.
-const PEERS: [(&str, &str); 5] = [
+const PEERS: [(&str, &str); 8] = [
     ("prometheus", "prometheus"),
     ("promtool", "prometheus"),
+    ("prometheus-pushgateway", "prometheus-pushgateway"),
+    ("victoria-metrics", "victoria-metrics"),
+    ("python3", "python3-venv"),
     ("go", "golang-go"),
     ("chromium", "chromium"),
     ("sqlite3", "sqlite3"),

@@ -17,4 +17,5 @@ pages! {
     MetricsBounds, "../../../docs/src/metrics-bounds.md";
     MetricsExposition, "../../../docs/src/metrics-exposition.md";
     MetricsTrackers, "../../../docs/src/metrics-trackers.md";
+    Pushing, "../../../docs/src/pushing.md";
 }
