@@ -33,6 +33,7 @@ pub struct Builder {
 pub(crate) struct Parts {
     #[cfg(feature = "metrics")]
     pub(crate) label_rules: obs_metrics::LabelRules,
+    pub(crate) registry: Option<obs_metrics::Registry>,
     #[cfg(feature = "alerts")]
     pub(crate) rules: Vec<obs_alerts::Rule>,
     #[cfg(feature = "alerts")]
@@ -100,6 +101,17 @@ impl Builder {
     #[cfg(feature = "metrics")]
     pub fn label_rules(mut self, rules: obs_metrics::LabelRules) -> Self {
         self.parts.label_rules = rules;
+        self
+    }
+
+    /// Records into this registry instead of one that is made from the settings, which then say nothing about its caps and
+    /// exemplars.
+    ///
+    /// That is for a registry with label rules of its own, or one over a recorder that is installed already
+    /// (`Registry::over_exporter`, feature `metrics-exporter-prometheus`).
+    #[cfg(feature = "metrics")]
+    pub fn registry(mut self, registry: obs_metrics::Registry) -> Self {
+        self.parts.registry = Some(registry);
         self
     }
 

@@ -30,14 +30,17 @@
 //! |---|---|
 //! | `metrics` | the recorder behind the `metrics` macros, the exposition, the catalogs, the series store |
 //! | `tracing` | JSON logs, correlation, the tower layer |
-//! | `otlp` | spans by OTLP when an endpoint is set |
+//! | `otlp` | spans, and with `push` metrics, by OTLP when an endpoint is set |
+//! | `push` | metrics by Prometheus remote write when an endpoint is set |
 //! | `errors` | error tracking |
 //! | `alerts` | alert rules over the series store, log and webhook channels |
 //! | `health` | health checks |
 //! | `profiling` | CPU profiles |
 //! | `server` | the admin listener and the console |
 //!
-//! All are on by default, and each builds alone.
+//! | `metrics-exporter-prometheus` | metrics through that crate's recorder, where an application has installed it |
+//!
+//! All but the last are on by default, and each builds alone.
 //!
 //! # Limits
 //!
@@ -52,6 +55,7 @@
         feature = "alerts",
         feature = "health",
         feature = "profiling",
+        feature = "push",
         feature = "server"
     )),
     allow(unused, reason = "a build with fewer pillars leaves parts of the wiring without a user")

@@ -16,6 +16,8 @@ pub struct Obskit {
     pub(crate) tasks: Tasks,
     #[cfg(feature = "metrics")]
     pub(crate) series: wiring::series::SeriesPart,
+    #[cfg(feature = "push")]
+    pub(crate) push: wiring::push::PushPart,
     #[cfg(feature = "errors")]
     pub(crate) errors: Option<obs_errors::ErrorTracker>,
     #[cfg(feature = "tracing")]
@@ -134,7 +136,9 @@ impl Obskit {
         if !self.tasks.stop(share(remaining())).await {
             tracing::warn!(target: "obskit", "the admin listener did not end in time");
         }
-        // The logs go last, because the others still log.
+        // Metrics go after all that counts, and the logs last, because the others still log.
+        #[cfg(feature = "push")]
+        undelivered.extend(self.push.stop(share(remaining())).await);
         #[cfg(feature = "tracing")]
         if let Err(error) = self.logs.shutdown(remaining()).await {
             undelivered.push(error.to_string());

@@ -24,7 +24,19 @@ pub(crate) async fn start(mut builder: Builder) -> Result<Obskit, StartError> {
     // The recorder comes before all that counts through it.
     let mut tasks = Tasks::default();
     #[cfg(feature = "metrics")]
-    let series = wiring::series::start(&settings, &clock, builder.parts.label_rules, &mut tasks)?;
+    let recording = wiring::series::Recording {
+        registry: builder.parts.registry,
+        label_rules: builder.parts.label_rules,
+    };
+    #[cfg(feature = "metrics")]
+    let series = wiring::series::start(&settings, &clock, recording, &mut tasks)?;
+    #[cfg(feature = "push")]
+    let push = wiring::push::start(
+        &settings,
+        #[cfg(feature = "otlp")]
+        &resource,
+        &series.registry,
+    )?;
 
     // Errors come before logs, because lines at ERROR go to the tracker.
     #[cfg(feature = "errors")]
@@ -59,6 +71,8 @@ pub(crate) async fn start(mut builder: Builder) -> Result<Obskit, StartError> {
         tasks,
         #[cfg(feature = "metrics")]
         series,
+        #[cfg(feature = "push")]
+        push,
         #[cfg(feature = "errors")]
         errors,
         #[cfg(feature = "tracing")]

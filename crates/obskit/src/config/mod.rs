@@ -30,8 +30,10 @@ pub struct Settings {
     pub metrics: MetricsSettings,
     /// Log lines.
     pub log: LogSettings,
-    /// Spans by OTLP.
+    /// Spans and metrics by OTLP.
     pub otlp: OtlpSettings,
+    /// Metrics by Prometheus remote write.
+    pub remote_write: RemoteWriteSettings,
     /// Error tracking.
     pub errors: Switch,
     /// Alert rules and channels.
@@ -115,11 +117,11 @@ pub enum LogFormat {
     Text,
 }
 
-/// Spans by OTLP; nothing is exported without an endpoint.
+/// Spans and metrics by OTLP; nothing is exported without an endpoint.
 #[derive(Clone)]
 #[non_exhaustive]
 pub struct OtlpSettings {
-    /// The collector's base URL; `/v1/traces` is added.
+    /// The collector's base URL; `/v1/traces` and `/v1/metrics` are added.
     pub endpoint: Option<String>,
     /// The full URL for spans, used as it is; it goes before `endpoint`.
     pub traces_endpoint: Option<String>,
@@ -129,6 +131,49 @@ pub struct OtlpSettings {
     pub api_key: Option<String>,
     /// How long one export may take; 10 s.
     pub timeout: Duration,
+    /// Whether metrics are exported too; true.
+    pub metrics: bool,
+    /// The full URL for metrics, used as it is; it goes before `endpoint`.
+    pub metrics_endpoint: Option<String>,
+    /// Headers to send along with metrics, in place of `headers`.
+    pub metrics_headers: Option<Vec<(String, String)>>,
+    /// How long one export of metrics may take; as `timeout` unless set.
+    pub metrics_timeout: Option<Duration>,
+    /// How exports of metrics are compressed; with gzip.
+    pub metrics_compression: Compression,
+    /// How often metrics are exported; 60 s.
+    pub metrics_interval: Duration,
+}
+
+/// How what is sent is compressed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Compression {
+    /// With gzip.
+    #[default]
+    Gzip,
+    /// Not at all.
+    None,
+}
+
+/// Metrics by Prometheus remote write; nothing is pushed without an endpoint.
+#[derive(Clone)]
+#[non_exhaustive]
+pub struct RemoteWriteSettings {
+    /// Where metrics are pushed to.
+    pub endpoint: Option<String>,
+    /// Where they are pushed to while that fails.
+    pub fallback: Option<String>,
+    /// How often; 15 s.
+    pub interval: Duration,
+    /// Headers to send along.
+    pub headers: Vec<(String, String)>,
+    /// A bearer token.
+    pub token: Option<String>,
+    /// The name for basic authentication.
+    pub user: Option<String>,
+    /// The password for basic authentication.
+    pub password: Option<String>,
 }
 
 /// Alert rules and channels.
@@ -175,11 +220,37 @@ impl fmt::Debug for OtlpSettings {
         f.debug_struct("OtlpSettings")
             .field("endpoint", &self.endpoint.as_deref().map(redacted))
             .field("traces_endpoint", &self.traces_endpoint.as_deref().map(redacted))
-            .field("headers", &self.headers.iter().map(|(name, _)| name).collect::<Vec<_>>())
+            .field("headers", &names(&self.headers))
             .field("api_key", &self.api_key.as_ref().map(|_| REDACTED))
             .field("timeout", &self.timeout)
+            .field("metrics", &self.metrics)
+            .field("metrics_endpoint", &self.metrics_endpoint.as_deref().map(redacted))
+            .field("metrics_headers", &self.metrics_headers.as_deref().map(names))
+            .field("metrics_timeout", &self.metrics_timeout)
+            .field("metrics_compression", &self.metrics_compression)
+            .field("metrics_interval", &self.metrics_interval)
             .finish()
     }
+}
+
+/// Shows neither credentials nor the values of headers.
+impl fmt::Debug for RemoteWriteSettings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RemoteWriteSettings")
+            .field("endpoint", &self.endpoint.as_deref().map(redacted))
+            .field("fallback", &self.fallback.as_deref().map(redacted))
+            .field("interval", &self.interval)
+            .field("headers", &names(&self.headers))
+            .field("token", &self.token.as_ref().map(|_| REDACTED))
+            .field("user", &self.user)
+            .field("password", &self.password.as_ref().map(|_| REDACTED))
+            .finish()
+    }
+}
+
+/// The names of headers, whose values may be secrets.
+fn names(headers: &[(String, String)]) -> Vec<&str> {
+    headers.iter().map(|(name, _)| name.as_str()).collect()
 }
 
 /// Shows whether there is a token, and not which.
@@ -220,6 +291,21 @@ impl Default for Settings {
                 headers: Vec::new(),
                 api_key: None,
                 timeout: Duration::from_secs(10),
+                metrics: true,
+                metrics_endpoint: None,
+                metrics_headers: None,
+                metrics_timeout: None,
+                metrics_compression: Compression::Gzip,
+                metrics_interval: Duration::from_secs(60),
+            },
+            remote_write: RemoteWriteSettings {
+                endpoint: None,
+                fallback: None,
+                interval: Duration::from_secs(15),
+                headers: Vec::new(),
+                token: None,
+                user: None,
+                password: None,
             },
             errors: Switch { enabled: true },
             alerts: AlertSettings {
@@ -287,6 +373,25 @@ impl Settings {
                 "metrics.retention is {:?}: expected at least ten times metrics.sample_interval, {:?}",
                 self.metrics.retention,
                 self.metrics.sample_interval * 10
+            ),
+        );
+        let push = &self.remote_write;
+        check(
+            push.user.is_some() == push.password.is_some(),
+            String::from(
+                "remote_write.user and remote_write.password go together: expected both or neither",
+            ),
+        );
+        check(
+            push.token.is_none() || push.user.is_none(),
+            String::from(
+                "remote_write.token and remote_write.user are both set: expected one of the two",
+            ),
+        );
+        check(
+            push.fallback.is_none() || push.endpoint.is_some(),
+            String::from(
+                "remote_write.fallback is set without remote_write.endpoint: expected both",
             ),
         );
         check(

@@ -3,9 +3,10 @@
 use std::time::Duration;
 
 use super::value::{
-    Expected, boolean, duration_within, filled, http_url, milliseconds, pairs, parsed,
+    Expected, boolean, duration_within, filled, http_url, metrics_exporter, milliseconds, pairs,
+    parsed,
 };
-use super::{LogFormat, Settings, WebhookSettings};
+use super::{Compression, LogFormat, Settings, WebhookSettings};
 
 const MILLISECOND: Duration = Duration::from_millis(1);
 const SECOND: Duration = Duration::from_secs(1);
@@ -127,7 +128,7 @@ settings! {
     };
 
     "otlp.endpoint", ["OTEL_EXPORTER_OTLP_ENDPOINT"], "none: nothing is exported",
-    "The OTLP collector's base URL (HTTP, protobuf); `/v1/traces` is added.",
+    "The OTLP collector's base URL (HTTP, protobuf); `/v1/traces` and `/v1/metrics` are added.",
     |s, text| s.otlp.endpoint = Some(http_url(text)?);
 
     "otlp.traces_endpoint", ["OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"], "none",
@@ -144,6 +145,58 @@ settings! {
     "otlp.timeout", ["OTEL_EXPORTER_OTLP_TIMEOUT"], "10s",
     "How long one export may take; the variable is in milliseconds.",
     |s, text| s.otlp.timeout = duration_within(text, MILLISECOND, 600 * SECOND)?, via milliseconds;
+
+    "otlp.metrics", ["OTEL_METRICS_EXPORTER"], "true",
+    "Whether metrics are pushed to the collector too; of the variable, only what names `otlp` says so.",
+    |s, text| s.otlp.metrics = boolean(text)?, via metrics_exporter;
+
+    "otlp.metrics_endpoint", ["OTEL_EXPORTER_OTLP_METRICS_ENDPOINT"], "none",
+    "The full URL for metrics, used as it is, before `otlp.endpoint`.",
+    |s, text| s.otlp.metrics_endpoint = Some(http_url(text)?);
+
+    "otlp.metrics_headers", ["OTEL_EXPORTER_OTLP_METRICS_HEADERS"], "those of otlp.headers",
+    "Headers of an export of metrics, in place of `otlp.headers`.",
+    |s, text| s.otlp.metrics_headers = Some(pairs(text)?);
+
+    "otlp.metrics_timeout", ["OTEL_EXPORTER_OTLP_METRICS_TIMEOUT"], "that of otlp.timeout",
+    "How long one export of metrics may take; the variable is in milliseconds.",
+    |s, text| s.otlp.metrics_timeout = Some(duration_within(text, MILLISECOND, 600 * SECOND)?), via milliseconds;
+
+    "otlp.metrics_compression", ["OTEL_EXPORTER_OTLP_METRICS_COMPRESSION", "OTEL_EXPORTER_OTLP_COMPRESSION"], "gzip",
+    "How exports of metrics are compressed: gzip or none.",
+    |s, text| s.otlp.metrics_compression = match text.to_ascii_lowercase().as_str() {
+        "gzip" => Compression::Gzip,
+        "none" => Compression::None,
+        _ => return Err(String::from("gzip or none")),
+    };
+
+    "otlp.metrics_interval", ["OTEL_METRIC_EXPORT_INTERVAL"], "60s",
+    "How often metrics are pushed by OTLP; the variable is in milliseconds.",
+    |s, text| s.otlp.metrics_interval = duration_within(text, 100 * MILLISECOND, DAY)?, via milliseconds;
+
+    "remote_write.endpoint", [], "none: nothing is pushed",
+    "The URL that metrics are pushed to by Prometheus remote write, such as `http://mimir/api/v1/push`.",
+    |s, text| s.remote_write.endpoint = Some(http_url(text)?);
+
+    "remote_write.fallback", [], "none",
+    "The URL that takes over while `remote_write.endpoint` fails.",
+    |s, text| s.remote_write.fallback = Some(http_url(text)?);
+
+    "remote_write.interval", [], "15s", "How often metrics are pushed by remote write.",
+    |s, text| s.remote_write.interval = duration_within(text, 100 * MILLISECOND, DAY)?;
+
+    "remote_write.headers", [], "none",
+    "Headers of a push, such as `X-Scope-OrgID`, as name=value pairs with commas between them.",
+    |s, text| s.remote_write.headers = pairs(text)?;
+
+    "remote_write.token", [], "none", "A bearer token for a push.",
+    |s, text| s.remote_write.token = Some(filled(text, "a token")?);
+
+    "remote_write.user", [], "none", "The name for basic authentication of a push.",
+    |s, text| s.remote_write.user = Some(filled(text, "a name")?);
+
+    "remote_write.password", [], "none", "The password for basic authentication of a push.",
+    |s, text| s.remote_write.password = Some(filled(text, "a password")?);
 
     "errors.enabled", ["ERROR_TRACKING_ENABLED"], "true", "Whether errors are tracked.",
     |s, text| s.errors.enabled = boolean(text)?;

@@ -85,7 +85,7 @@ fn every_problem_of_a_file_is_reported_with_its_place() {
     let expected = [
         "2:11: metrics.enabled is \"maybe\": expected true or false",
         "3:1: unknown key metrics.sampel_interval: expected one of enabled, business, namespace, idle_timeout, exemplars, created_lines, sample_interval, retention, max_series",
-        "4:2: unknown section \"admim\": expected one of service, metrics, log, otlp, errors, alerts, health, profiling, admin, shutdown",
+        "4:2: unknown section \"admim\": expected one of service, metrics, log, otlp, remote_write, errors, alerts, health, profiling, admin, shutdown",
         "7:8: admin.port is \"70000\": expected a port from 0 to 65535",
         "8:9: admin.token is not acceptable: expected at least 8 printable ASCII characters without spaces",
         "9:1: this entry of alerts.rules lacks metric, threshold",
@@ -172,10 +172,18 @@ fn settings_that_are_shown_keep_their_secrets() {
         ("OTEL_API_KEY", "key-material"),
         ("OTEL_EXPORTER_OTLP_HEADERS", "x-key=header-material"),
         ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://user:url-material@collector:4318"),
+        ("OTEL_EXPORTER_OTLP_METRICS_HEADERS", "x-key=header-material"),
+        ("OTEL_EXPORTER_OTLP_METRICS_ENDPOINT", "http://user:url-material@collector:4318"),
+        ("OBSKIT_REMOTE_WRITE_ENDPOINT", "http://user:url-material@mimir/api/v1/push"),
+        ("OBSKIT_REMOTE_WRITE_HEADERS", "x-scope=header-material"),
+        ("OBSKIT_REMOTE_WRITE_PASSWORD", "pass-material"),
+        ("OBSKIT_REMOTE_WRITE_TOKEN", "key-material"),
     ])
     .unwrap();
     let shown = format!("{settings:?}");
-    for secret in ["correct-horse", "key-material", "header-material", "url-material"] {
+    for secret in
+        ["correct-horse", "key-material", "header-material", "url-material", "pass-material"]
+    {
         assert!(!shown.contains(secret), "{secret} is in {shown}");
     }
     assert!(shown.contains("x-key"), "{shown}");
@@ -196,4 +204,32 @@ fn the_documented_settings_are_the_ones_that_exist() {
     let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/src/configuration.md");
     let text = std::fs::read_to_string(page).unwrap();
     assert!(text.contains(&table), "docs/src/configuration.md should contain this table:\n{table}");
+}
+
+#[test]
+fn metrics_are_exported_by_otlp_unless_the_variable_names_others() {
+    for (given, expected) in [("otlp", true), ("prometheus, otlp", true), ("none", false)] {
+        let settings = environment(&[("OTEL_METRICS_EXPORTER", given)]).unwrap();
+        assert_eq!(settings.otlp.metrics, expected, "{given}");
+    }
+    let settings = environment(&[
+        ("OTEL_METRIC_EXPORT_INTERVAL", "5000"),
+        ("OTEL_EXPORTER_OTLP_COMPRESSION", "none"),
+        ("OTEL_EXPORTER_OTLP_METRICS_TIMEOUT", "250"),
+    ])
+    .unwrap();
+    assert_eq!(settings.otlp.metrics_interval, Duration::from_secs(5));
+    assert_eq!(settings.otlp.metrics_compression, Compression::None);
+    assert_eq!(settings.otlp.metrics_timeout, Some(Duration::from_millis(250)));
+}
+
+#[test]
+fn credentials_of_a_push_go_together() {
+    let mut settings = Settings::default();
+    settings.service.name = String::from("x");
+    settings.remote_write.user = Some(String::from("u"));
+    settings.remote_write.token = Some(String::from("t"));
+    settings.remote_write.fallback = Some(String::from("http://h"));
+    let error = settings.validate().unwrap_err();
+    assert_eq!(error.problems().len(), 3, "{error}");
 }

@@ -65,6 +65,11 @@ pub(super) fn milliseconds(text: &str) -> Result<String, Expected> {
     Ok(format!("{millis}ms"))
 }
 
+/// A list of exporters as OpenTelemetry names them; ours of metrics is `otlp`.
+pub(super) fn metrics_exporter(text: &str) -> Result<String, Expected> {
+    Ok(text.split(',').any(|name| name.trim() == "otlp").to_string())
+}
+
 /// Anything that reads itself from text.
 pub(super) fn parsed<T: FromStr>(text: &str, expected: &str) -> Result<T, Expected> {
     text.parse().map_err(|_| expected.to_owned())

@@ -22,11 +22,18 @@ pub(crate) struct SeriesPart {
     _collecting: Option<Collecting>,
 }
 
+/// What the service's code says about how metrics are recorded.
+pub(crate) struct Recording {
+    /// A registry of the service's own, which has its own label rules.
+    pub(crate) registry: Option<Registry>,
+    pub(crate) label_rules: LabelRules,
+}
+
 /// Installs the recorder and fills the store from it. When metrics are off, both exist and stay empty.
 pub(crate) fn start(
     settings: &Settings,
     clock: &Arc<dyn Clock>,
-    label_rules: LabelRules,
+    recording: Recording,
     tasks: &mut Tasks,
 ) -> Result<SeriesPart, StartError> {
     let config = RegistryConfig {
@@ -36,10 +43,12 @@ pub(crate) fn start(
             true => Exemplars::PerBucket,
             false => Exemplars::None,
         },
-        label_rules,
+        label_rules: recording.label_rules,
         ..RegistryConfig::default()
     };
-    let registry = Registry::with_clock(config.clone(), Arc::clone(clock));
+    let registry = recording
+        .registry
+        .unwrap_or_else(|| Registry::with_clock(config.clone(), Arc::clone(clock)));
     // With business metrics off they go into a registry that nobody sees.
     let shown = settings.metrics.enabled && settings.metrics.business;
     let hidden = Registry::with_clock(config, Arc::clone(clock));
