@@ -11,6 +11,8 @@ pub(crate) enum Name {
     Request,
     /// Recording and rendering metrics, beside the libraries that people use for it.
     Metrics,
+    /// Log lines and spans, beside the libraries that people use for them.
+    Tracing,
 }
 
 /// Builds and runs one benchmark.
@@ -18,6 +20,7 @@ pub(crate) fn run(name: Name, arguments: &[String]) -> Outcome {
     let binary = match name {
         Name::Request => "request",
         Name::Metrics => "metrics",
+        Name::Tracing => "tracing",
     };
     let command = ["run", "--release", "--quiet", "--package", "bench", "--bin", binary, "--"];
     cargo(command.into_iter().chain(arguments.iter().map(String::as_str)))

@@ -5,7 +5,7 @@
 //! rounds and the ratio of ours to the best peer.
 #![expect(clippy::print_stdout, reason = "a benchmark prints its table")]
 
-#[path = "../metrics/heap.rs"]
+#[path = "../shared/heap.rs"]
 mod heap;
 #[path = "../metrics/measure.rs"]
 mod measure;
@@ -15,7 +15,7 @@ mod memory;
 mod record;
 #[path = "../metrics/render.rs"]
 mod render;
-#[path = "../metrics/report.rs"]
+#[path = "../shared/report.rs"]
 mod report;
 #[path = "../metrics/setup.rs"]
 mod setup;
@@ -59,5 +59,5 @@ fn main() -> Result<(), Box<dyn Error>> {
     record::measure(&arguments.only, arguments.rounds, &mut rows);
     render::measure(&arguments.only, arguments.rounds, &mut rows);
     memory::measure(&arguments.only, &mut rows)?;
-    report::print_and_write(&rows)
+    report::write("metrics", &rows)
 }

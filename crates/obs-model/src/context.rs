@@ -182,6 +182,12 @@ impl Context {
         }
     }
 
+    /// Whether no field was ever set: a cheap form of [`Context::is_empty`].
+    #[must_use]
+    pub const fn is_unset(&self) -> bool {
+        self.0.is_none()
+    }
+
     /// Whether no field is set.
     #[must_use]
     pub fn is_empty(&self) -> bool {

@@ -1,7 +1,7 @@
 //! How logs and traces are set up.
 
 use std::fmt;
-use std::io::Write;
+use std::io::{IsTerminal, Write};
 use std::sync::Arc;
 
 use obs_model::{Clock, Level, LogRecord, Redactor, Resource, Sink, SystemClock};
@@ -11,6 +11,9 @@ use crate::otlp::OtlpConfig;
 
 /// The least value of [`LogConfig::max_line_bytes`]: what the fixed parts of a line may take together.
 pub(crate) const MIN_LINE_BYTES: usize = 16 * 1024;
+
+/// The least value of [`LogConfig::max_field_bytes`]: the mark of a cut text needs room.
+pub(crate) const MIN_FIELD_BYTES: usize = 64;
 
 /// How logs and traces are set up.
 ///
@@ -37,13 +40,24 @@ pub struct LogConfig {
     pub format: LogFormat,
     /// Where lines go.
     pub output: LogOutput,
-    /// How many bytes of lines wait for a slow output at most. When seven eighths are full, only WARN and
-    /// ERROR lines are still taken.
+    /// Whether lines for people have colours.
+    pub colors: Colors,
+    /// How many bytes of lines wait for a slow output at most. The fuller the queue, the more important a line must be
+    /// to be taken: TRACE up to one half, DEBUG up to five eighths, INFO up to three quarters, WARN up to seven eighths.
+    /// The last eighth is for ERROR alone.
     pub queue_bytes: usize,
+    /// How many lines wait at most; the same shares hold.
+    pub queue_lines: usize,
     /// The longest line, in bytes, 16 KiB at least; a longer one is cut and carries `"truncated":true`.
     pub max_line_bytes: usize,
+    /// The longest text of one field, in bytes; a longer one is cut and says how many bytes are missing. A quarter of a
+    /// line is the most in any case.
+    pub max_field_bytes: usize,
     /// The most fields of one line; further ones are left out and the line carries `"truncated":true`.
     pub max_fields: usize,
+    /// The most spans that are open at once; further ones are not opened and count in
+    /// `obskit_spans_dropped_total{reason="too_many_open"}`. Each takes some hundred bytes.
+    pub max_open_spans: usize,
     /// What keeps secrets out of lines and spans.
     pub redactor: Redactor,
     /// Where the time of a line comes from.
@@ -64,10 +78,14 @@ impl LogConfig {
             filter: "info".into(),
             span_level: Level::Info,
             format: LogFormat::Json,
+            colors: Colors::Auto,
             output: LogOutput::Stdout,
             queue_bytes: 8 * 1024 * 1024,
+            queue_lines: 65_536,
             max_line_bytes: 64 * 1024,
+            max_field_bytes: 16 * 1024,
             max_fields: 64,
+            max_open_spans: 262_144,
             redactor: Redactor::new(),
             clock: Arc::new(SystemClock::new()),
             error_sink: None,
@@ -91,8 +109,20 @@ impl LogConfig {
                 self.queue_bytes, self.max_line_bytes
             ));
         }
-        if self.max_fields == 0 {
-            problems.push("max_fields is 0: expected 1 or more".to_owned());
+        if self.max_field_bytes < MIN_FIELD_BYTES {
+            problems.push(format!(
+                "max_field_bytes is {}: expected {MIN_FIELD_BYTES} or more",
+                self.max_field_bytes
+            ));
+        }
+        for (name, value) in [
+            ("max_fields", self.max_fields),
+            ("max_open_spans", self.max_open_spans),
+            ("queue_lines", self.queue_lines),
+        ] {
+            if value == 0 {
+                problems.push(format!("{name} is 0: expected 1 or more"));
+            }
         }
         problems
     }
@@ -115,8 +145,34 @@ pub enum LogFormat {
     /// One JSON object per line; the crate documentation lists its fields.
     #[default]
     Json,
+    /// `key=value` pairs with the names that the JSON form has; texts with spaces are quoted as in JSON.
+    Logfmt,
     /// A line for people: time, level, service, target, message, then `key=value`.
     Text,
+}
+
+/// Whether lines for people ([`LogFormat::Text`]) have colours.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Colors {
+    /// When the output is a terminal and the variable `NO_COLOR` is unset or empty (<https://no-color.org>).
+    #[default]
+    Auto,
+    /// Always.
+    Always,
+    /// Never.
+    Never,
+}
+
+impl Colors {
+    pub(crate) fn apply_to(self, output: &LogOutput) -> bool {
+        match self {
+            Self::Always => true,
+            Self::Never => false,
+            Self::Auto => {
+                output.is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|v| v.is_empty())
+            }
+        }
+    }
 }
 
 /// Where lines go.
@@ -143,6 +199,14 @@ impl fmt::Debug for LogOutput {
 }
 
 impl LogOutput {
+    fn is_terminal(&self) -> bool {
+        match self {
+            Self::Stdout => std::io::stdout().is_terminal(),
+            Self::Stderr => std::io::stderr().is_terminal(),
+            Self::Writer(_) => false,
+        }
+    }
+
     pub(crate) fn open(self) -> Box<dyn Write + Send> {
         match self {
             Self::Stdout => Box::new(std::io::stdout()),

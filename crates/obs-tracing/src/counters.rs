@@ -33,7 +33,8 @@ pub(crate) fn recorder_address() -> usize {
     metrics::with_recorder(|recorder| std::ptr::from_ref(recorder).cast::<()>().addr())
 }
 
-/// Counts lines that nobody will read.
-pub(crate) fn count_dropped(reason: &'static str, lines: u64) {
-    metrics::counter!("obskit_log_dropped_total", "reason" => reason).increment(lines);
+/// Counts lines of one level that nobody will read.
+pub(crate) fn count_dropped(reason: &'static str, level: Level, lines: u64) {
+    metrics::counter!("obskit_log_dropped_total", "reason" => reason, "level" => level.as_str())
+        .increment(lines);
 }

@@ -5,17 +5,16 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tracing::Dispatch;
-use tracing_subscriber::Registry;
-use tracing_subscriber::layer::SubscriberExt;
 
 use crate::Error;
 use crate::config::LogConfig;
 use crate::fields::FieldRules;
-use crate::filter::LevelControl;
-use crate::ids::Sampling;
-use crate::layer::{LogLayer, next_owner};
 use crate::line::LineRules;
-use crate::writer::{CloseOnDrop, LineQueue};
+use crate::pipeline::filter::LevelControl;
+use crate::pipeline::queue::{CloseOnDrop, LineQueue};
+use crate::pipeline::{EventLog, Pipeline, next_owner};
+use crate::spans::SpanTable;
+use crate::spans::ids::Sampling;
 
 /// How long dropping the last handle waits for the output.
 const DROP_WAIT: Duration = Duration::from_millis(200);
@@ -66,45 +65,45 @@ pub fn build(mut config: LogConfig) -> Result<(Dispatch, TracingHandle), Error> 
         return Err(Error::config(problems));
     };
 
+    let colored = config.colors.apply_to(&config.output);
     let output = std::mem::take(&mut config.output).open();
-    let queue = LineQueue::start(output, config.queue_bytes)?;
-    let layer = LogLayer {
-        rules: Arc::new(line_rules(&config)),
+    let queue = LineQueue::start(output, config.queue_bytes, config.queue_lines)?;
+    let spans = SpanTable::new(next_owner(), config.max_open_spans);
+    let events = EventLog {
+        rules: line_rules(&config, spans.owner, colored),
         clock: config.clock,
         queue: CloseOnDrop(queue.clone()),
-        #[cfg(feature = "otlp")]
-        sampling: exporter.as_ref().map_or(Sampling::NONE, |exporter| exporter.sampling),
-        #[cfg(not(feature = "otlp"))]
-        sampling: Sampling::NONE,
         error_sink: config.error_sink,
     };
-    let subscriber = Registry::default().with(control.clone()).with(layer);
-
     #[cfg(feature = "otlp")]
-    if let Some(exporter) = exporter {
-        let (gate, spans) = exporter.start(&config.resource, config.redactor)?;
-        let handle = TracingHandle(Arc::new(Inner { control, queue, spans: Some(spans) }));
-        return Ok((Dispatch::new(subscriber.with(gate)), handle));
+    {
+        let sampling = exporter.as_ref().map_or(Sampling::NONE, |exporter| exporter.sampling);
+        let (export, exported) = exporter
+            .map(|exporter| exporter.start(&config.resource, config.redactor, Arc::clone(&spans)))
+            .transpose()?
+            .unzip();
+        let pipeline = Pipeline::new(events, control.clone(), spans, sampling, export);
+        let handle = TracingHandle(Arc::new(Inner { control, queue, spans: exported }));
+        Ok((Dispatch::new(pipeline), handle))
     }
-    let handle = TracingHandle(Arc::new(Inner {
-        control,
-        queue,
-        #[cfg(feature = "otlp")]
-        spans: None,
-    }));
-    Ok((Dispatch::new(subscriber), handle))
+    #[cfg(not(feature = "otlp"))]
+    {
+        let pipeline = Pipeline::new(events, control.clone(), spans, Sampling::NONE);
+        Ok((Dispatch::new(pipeline), TracingHandle(Arc::new(Inner { control, queue }))))
+    }
 }
 
-fn line_rules(config: &LogConfig) -> LineRules {
+fn line_rules(config: &LogConfig, owner: u32, colored: bool) -> LineRules {
     LineRules {
         fields: FieldRules {
-            owner: next_owner(),
+            owner,
             redactor: config.redactor.clone(),
             max_fields: config.max_fields,
-            max_text: config.max_line_bytes / 4,
+            max_text: config.max_field_bytes.min(config.max_line_bytes / 4),
             max_bytes: config.max_line_bytes,
         },
         format: config.format,
+        colored,
         service: config.resource.service_name().to_owned(),
         max_line: config.max_line_bytes,
     }

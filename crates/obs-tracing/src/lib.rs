@@ -49,7 +49,9 @@
 //! | `userId`, `organizationId`, `agentId`, `sessionId`, `requestId`, `workflow`, `step`, `tool` | fields of that name (`user_id` or `userId`) of the event, else of the innermost span that has it, else of the context |
 //! | `error` | `{name, message, stack}`: from an error value (`error = &e as &dyn Error`), whose sources are the `stack`, from a text field `error` or `err`, or from fields `error.name`, `error.message`, `error.stack` |
 //! | `metadata` | every other field of the event and its spans; the innermost value of a name wins |
-//! | `truncated` | `true` when a text was cut or a field left out |
+//! | `truncated` | `true` when a field was left out or a text cut, which then ends with `…[truncated N bytes]` |
+//!
+//! [`LogFormat::Logfmt`] has the same names as `key=value`; [`LogFormat::Text`] is for people, with colours on a terminal.
 //!
 //! Numbers that are not finite are the strings `"NaN"`, `"Infinity"` and `"-Infinity"`; whole numbers beyond 64
 //! bits are strings. Fields named `otel.*` speak to the export only. Values of secret-looking names, and secrets
@@ -67,9 +69,9 @@
 //!
 //! # Metrics
 //!
-//! Through the `metrics` facade: `log_events_total{level,service}`, `obskit_log_dropped_total{reason}`
+//! Through the `metrics` facade: `log_events_total{level,service}`, `obskit_log_dropped_total{reason,level}`
 //! (`queue_full`, `closed`, `write_failed`), `obskit_spans_exported_total`, `obskit_spans_failed_total`,
-//! `obskit_spans_dropped_total{reason}`, and those of [`http`].
+//! `obskit_spans_dropped_total{reason}` (`queue_full`, `closed`, `too_many_open`), and those of [`http`].
 //!
 //! # Features
 //!
@@ -80,7 +82,8 @@
 //!
 //! # Limits
 //!
-//! Logging never waits for the output: lines beyond the queue are dropped and counted. ERROR events of HTTP and
+//! Logging never waits for the output: lines beyond the queue are dropped and counted, the less important ones first.
+//! The pipeline is a subscriber of its own, not a layer, so that other layers of `tracing-subscriber` do not stand on it. ERROR events of HTTP and
 //! telemetry libraries are logged but not offered to the error sink, and what the exporting and writing threads
 //! log is dropped, so that telemetry never causes itself. A `Debug` form that itself logs is followed three deep.
 //! Records of the `log` crate are not collected; `tracestate` is not passed on.
@@ -89,28 +92,22 @@ mod config;
 mod counters;
 mod error;
 mod fields;
-mod filter;
 #[cfg(feature = "http")]
 pub mod http;
-mod ids;
 mod install;
-mod json;
-mod keys;
-mod layer;
 mod line;
 mod logger;
 #[cfg(feature = "otlp")]
 mod otlp;
-mod record;
+mod pipeline;
+mod spans;
 mod task;
-mod thread;
-mod writer;
 
-pub use config::{LogConfig, LogFormat, LogOutput};
+pub use config::{Colors, LogConfig, LogFormat, LogOutput};
 pub use error::Error;
-pub use filter::check_filter;
 pub use install::{TracingHandle, build, install};
 pub use logger::{LogDetails, Logger, create_logger};
 #[cfg(feature = "otlp")]
 pub use otlp::OtlpConfig;
+pub use pipeline::filter::check_filter;
 pub use task::{spawn, trace_async};

@@ -9,8 +9,8 @@ use tokio::task::JoinHandle;
 use tracing::field::Empty;
 use tracing::{Instrument, Span};
 
-use crate::ids::with_state;
-use crate::keys::Key;
+use crate::fields::keys::Key;
+use crate::spans::ids::with_state;
 
 /// Spawns a task that keeps the context and the span of its spawner, on the current tokio runtime.
 ///
@@ -84,9 +84,9 @@ where
 
 /// Adds a field whose name is only known at run time, which `tracing` itself cannot.
 fn set_attribute(span: &Span, key: &str, value: FieldValue) {
-    with_state(span, |state| {
-        let rules = &state.rules.fields;
-        state.fields.put_value(Key::new(key, &rules.redactor), &value, rules);
+    with_state(span, |pipeline, state| {
+        let rules = pipeline.field_rules();
+        state.fields(rules).put_value(Key::new(key, &rules.redactor), &value, rules);
     });
     #[cfg(feature = "otlp")]
     crate::otlp::set_attribute(span, key, value);

@@ -12,7 +12,7 @@ use tracing::field::Empty;
 use super::api_metrics::{ApiMetrics, method_label};
 use super::traceparent::TraceParent;
 use super::{CORRELATION_HEADER, TRACEPARENT_HEADER};
-use crate::ids::{SpanIds, random_span_id, random_trace_id, with_incoming_sampled};
+use crate::spans::ids::{SpanIds, random_span_id, random_trace_id, with_incoming_sampled};
 
 /// The status of a request whose client went away, as nginx writes it.
 const CLIENT_CLOSED_REQUEST: u16 = 499;

@@ -4,7 +4,7 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 use obs_model::Context;
 
 use super::traceparent::TraceParent;
-use crate::ids::{SpanIds, effective};
+use crate::spans::ids::{SpanIds, effective};
 
 /// The header that carries the correlation id: `X-Correlation-ID`.
 pub const CORRELATION_HEADER: HeaderName = HeaderName::from_static("x-correlation-id");

@@ -14,7 +14,7 @@ use parking_lot::{Condvar, Mutex};
 use super::OtlpConfig;
 use super::redact::redact;
 use crate::Error;
-use crate::thread;
+use crate::pipeline::thread;
 
 const THREAD_NAME: &str = "obskit-otlp";
 

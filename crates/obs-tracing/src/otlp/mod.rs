@@ -1,7 +1,7 @@
 //! Spans on their way to a collector, by OTLP over HTTP.
 
 mod batch;
-mod gate;
+mod export;
 mod redact;
 mod tracer;
 
@@ -20,10 +20,11 @@ use rustls_platform_verifier::BuilderVerifierExt;
 use tracing_opentelemetry::OpenTelemetrySpanExt;
 
 use crate::Error;
-use crate::ids::Sampling;
+use crate::spans::SpanTable;
+use crate::spans::ids::Sampling;
 
 pub(crate) use batch::SpanQueue;
-pub(crate) use gate::Gate;
+pub(crate) use export::Export;
 use tracer::{LinkedIds, LinkedTracer};
 
 /// Where spans are exported to, and how.
@@ -171,14 +172,12 @@ pub(crate) struct Prepared {
 
 impl Prepared {
     /// Starts the exporting thread and makes the layer that feeds it.
-    pub(crate) fn start<S>(
+    pub(crate) fn start(
         mut self,
         resource: &Resource,
         redactor: Redactor,
-    ) -> Result<(Gate<S, LinkedTracer>, SpanQueue), Error>
-    where
-        S: tracing::Subscriber + for<'a> tracing_subscriber::registry::LookupSpan<'a>,
-    {
+        spans: Arc<SpanTable>,
+    ) -> Result<(Export, SpanQueue), Error> {
         let attributes = resource
             .attributes()
             .map(|(name, value)| KeyValue::new(name.to_owned(), value.to_owned()));
@@ -195,7 +194,7 @@ impl Prepared {
             .build();
         let tracer = LinkedTracer(provider.tracer("obskit"));
         let layer = tracing_opentelemetry::layer().with_tracer(tracer).with_threads(false);
-        Ok((Gate::new(layer, provider), queue))
+        Ok((Export::new(layer, provider, spans), queue))
     }
 }
 

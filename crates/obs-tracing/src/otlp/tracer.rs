@@ -8,7 +8,7 @@ use opentelemetry::trace::{
 };
 use opentelemetry_sdk::trace::{IdGenerator, SdkTracer, Span};
 
-use crate::ids::{SpanIds, random_span_id, random_trace_id};
+use crate::spans::ids::{SpanIds, random_span_id, random_trace_id};
 
 thread_local! {
     /// The ids of the span that this thread is starting.

@@ -10,7 +10,7 @@ use std::time::Duration;
 use crate::support::{PATIENCE, Pipeline, series};
 use metrics_util::debugging::DebuggingRecorder;
 use obs_model::{Accepted, Context, FieldValue, LogRecord, Sink, SpanId, TraceId};
-use obs_tracing::{LogDetails, LogFormat, LogOutput, create_logger, trace_async};
+use obs_tracing::{Colors, LogDetails, LogFormat, LogOutput, create_logger, trace_async};
 use proptest::prelude::*;
 use serde_json::json;
 
@@ -82,6 +82,26 @@ fn the_innermost_value_of_a_field_wins_and_recorded_ones_are_seen() {
     });
     assert_eq!(lines[0]["metadata"], json!({"a": 10, "b": 2, "c": 3, "late": "x"}));
     assert_eq!(lines[0]["userId"], "i");
+}
+
+#[test]
+fn a_field_recorded_again_and_again_has_its_last_value() {
+    let pipeline = Pipeline::new(|_| {});
+    let lines = pipeline.json_of(|| {
+        let span = tracing::info_span!("loop", round = 0, note = tracing::field::Empty, kept = "x");
+        let _entered = span.enter();
+        for round in 1..=50_000 {
+            span.record("round", round);
+            span.record("note", "some words that take room");
+            if round % 10_000 == 0 {
+                tracing::info!("still here");
+            }
+        }
+    });
+    assert_eq!(lines.len(), 5);
+    let expected = json!({"round": 50_000, "note": "some words that take room", "kept": "x"});
+    assert_eq!(lines[4]["metadata"], expected);
+    assert_eq!(lines[4].get("truncated"), None);
 }
 
 #[test]
@@ -158,7 +178,13 @@ fn a_line_over_the_cap_is_cut_marked_and_still_json() {
         assert!(line.len() <= 16 * 1024, "{} bytes", line.len());
     }
     assert_eq!(lines[0]["truncated"], true);
-    assert!(lines[0]["message"].as_str().unwrap().ends_with("…[truncated]"));
+    // Of 60,000 bytes, a quarter of a line is kept, of which the mark takes some.
+    let message = lines[0]["message"].as_str().unwrap();
+    let (kept, mark) = message.split_once("…[truncated ").unwrap();
+    assert_eq!(mark, format!("{} bytes]", 60_000 - kept.len()));
+    let shown = lines[0]["metadata"]["a"].as_str().unwrap();
+    let (kept, mark) = shown.split_once("…[truncated ").unwrap();
+    assert_eq!(mark, format!("{} bytes]", 60_000 - kept.len()));
     assert_eq!(lines[1]["truncated"], true);
     assert_eq!(lines[1]["metadata"].as_object().unwrap().len(), 8);
     assert_eq!(lines[2].get("truncated"), None);
@@ -174,6 +200,34 @@ fn a_line_for_people_stays_one_line() {
     let expected = concat!(
         "2023-11-14T22:13:20.123Z INFO  test shop: first\\nsecond \"quoted\" \\u{9b}31m",
         " rows=3 note=\"a b\" userId=u\n"
+    );
+    assert_eq!(text, expected);
+}
+
+#[test]
+fn a_line_for_people_has_colours_when_they_are_asked_for() {
+    let pipeline = Pipeline::new(|config| {
+        config.format = LogFormat::Text;
+        config.colors = Colors::Always;
+    });
+    let text = pipeline.text_of(|| tracing::warn!(target: "shop", rows = 3, "low"));
+    let expected = "\x1b[2m2023-11-14T22:13:20.123Z\x1b[0m \x1b[33mWARN \x1b[0m test \
+                    \x1b[2mshop:\x1b[0m \x1b[1mlow\x1b[0m \x1b[2mrows=\x1b[0m3\n";
+    assert_eq!(text, expected);
+}
+
+#[test]
+fn a_logfmt_line_quotes_only_what_needs_it() {
+    let pipeline = Pipeline::new(|config| config.format = LogFormat::Logfmt);
+    let text = pipeline.text_of(|| {
+        let _entered = Context::new().with_user("u").with_trace(TraceId::new(0xabc).unwrap()).enter();
+        tracing::info!(target: "shop", rows = 3, note = "a \"b\"\n", empty = "", "we ird" = "x=y", "first second");
+    });
+    let expected = concat!(
+        r#"timestamp=2023-11-14T22:13:20.123Z level=INFO message="first second" service=test target=shop"#,
+        r#" traceId=00000000000000000000000000000abc userId=u"#,
+        r#" rows=3 note="a \"b\"\n" empty="" we_ird="x=y""#,
+        "\n"
     );
     assert_eq!(text, expected);
 }
@@ -337,6 +391,7 @@ fn a_slow_output_delays_nobody_and_what_does_not_fit_is_counted() {
         config.output = LogOutput::Writer(Box::new(Stuck { entered, go: gone }));
         config.max_line_bytes = 16 * 1024;
         config.queue_bytes = 16 * 1024;
+        config.filter = "debug".into();
     });
     let recorder = DebuggingRecorder::new();
     metrics::with_local_recorder(&recorder, || {
@@ -347,15 +402,25 @@ fn a_slow_output_delays_nobody_and_what_does_not_fit_is_counted() {
             for _ in 0..100 {
                 tracing::info!(padding, "filler");
             }
-            tracing::error!(padding, "there is room for what matters");
+            tracing::debug!(padding, "what matters less goes first");
+            for _ in 0..10 {
+                tracing::warn!(padding, "there is room for what matters");
+            }
+            tracing::error!(padding, "and for what failed");
         });
     });
     let dropped: Vec<_> = series(&recorder.snapshotter())
         .into_iter()
         .filter(|(name, _)| name.starts_with("obskit_"))
         .collect();
-    // OK because a line is a little over 1,100 bytes and 14 KiB are open to INFO.
-    assert_eq!(dropped, [("obskit_log_dropped_total{reason=queue_full}".to_owned(), 88)]);
+    // OK because a line is a little over 1,100 bytes: 8 KiB are open to TRACE, 12 KiB to INFO, 14 KiB to WARN, and the
+    // rest to ERROR alone.
+    let expected = [
+        ("obskit_log_dropped_total{level=DEBUG,reason=queue_full}".to_owned(), 1),
+        ("obskit_log_dropped_total{level=INFO,reason=queue_full}".to_owned(), 90),
+        ("obskit_log_dropped_total{level=WARN,reason=queue_full}".to_owned(), 8),
+    ];
+    assert_eq!(dropped, expected);
 
     let error = pipeline.handle.flush_blocking(Duration::from_millis(1)).unwrap_err();
     assert!(error.is_undelivered() && error.to_string().contains("14 log lines"), "{error}");
@@ -365,7 +430,7 @@ fn a_slow_output_delays_nobody_and_what_does_not_fit_is_counted() {
     metrics::with_local_recorder(&recorder, || {
         tracing::dispatcher::with_default(&pipeline.dispatch, || tracing::info!("too late"));
     });
-    let closed = ("obskit_log_dropped_total{reason=closed}".to_owned(), 1);
+    let closed = ("obskit_log_dropped_total{level=INFO,reason=closed}".to_owned(), 1);
     assert!(series(&recorder.snapshotter()).contains(&closed));
 }
 
@@ -395,11 +460,9 @@ proptest! {
         texts in prop::collection::vec(any::<String>(), 6),
         number: f64,
         whole: i128,
-        as_text: bool,
+        format in prop::sample::select(vec![LogFormat::Json, LogFormat::Logfmt, LogFormat::Text]),
     ) {
-        let pipeline = Pipeline::new(|config| {
-            if as_text { config.format = LogFormat::Text; }
-        });
+        let pipeline = Pipeline::new(|config| config.format = format);
         let text = pipeline.text_of(|| {
             let _entered = Context::new().with_user(texts[0].clone()).with_step(texts[1].clone()).enter();
             let span = tracing::info_span!("s", "we\"ird\nkey" = texts[2], user_id = texts[3], whole);
@@ -417,8 +480,9 @@ proptest! {
             create_logger(texts[1].clone()).info(&texts[2], LogDetails::new().with(&texts[3], number));
         });
         prop_assert_eq!(text.lines().count(), 2);
-        prop_assert!(!text.trim_end_matches('\n').contains(|c: char| c.is_control() && c != '\n' && as_text));
-        if !as_text {
+        let is_for_people = format == LogFormat::Text;
+        prop_assert!(!text.contains(|c: char| c.is_control() && c != '\n' && is_for_people));
+        if format == LogFormat::Json {
             prop_assert_eq!(pipeline.lines.json().len(), 2);
         }
     }

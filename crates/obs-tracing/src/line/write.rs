@@ -1,23 +1,34 @@
-//! Writes JSON values straight into a byte buffer, without allocating.
+//! Writes JSON values and times straight into a byte buffer, without allocating.
 
 use obs_model::Timestamp;
 
-/// What stands at the end of a text that was cut.
-pub(crate) const CUT_MARK: &str = "…[truncated]";
+/// What stands at the end of a text that was cut: `…[truncated N bytes]`.
+const CUT_MARK: [&str; 2] = ["…[truncated ", " bytes]"];
+
+/// The most bytes that the mark takes.
+const CUT_MARK_BYTES: usize = CUT_MARK[0].len() + 20 + CUT_MARK[1].len();
+
+/// Appends the mark of a text that lost so many bytes.
+pub(crate) fn push_cut_mark(out: &mut Vec<u8>, lost: usize) {
+    out.extend_from_slice(CUT_MARK[0].as_bytes());
+    push_u64(out, lost as u64);
+    out.extend_from_slice(CUT_MARK[1].as_bytes());
+}
 
 const HEX: &[u8; 16] = b"0123456789abcdef";
 
 /// Appends `text` as the inside of a JSON string and returns whether it had to be cut.
 ///
-/// At most `budget` bytes are appended, and a text that is cut ends with [`CUT_MARK`].
-pub(crate) fn push_escaped(out: &mut Vec<u8>, text: &str, budget: usize) -> bool {
+/// At most `budget` bytes are appended. A text that is cut, or that `lost` bytes before it came here, ends with a
+/// mark that says how many are missing.
+pub(crate) fn push_escaped(out: &mut Vec<u8>, text: &str, lost: usize, budget: usize) -> bool {
     let bytes = text.as_bytes();
     // OK because one byte becomes six at most, so that a short text needs no counting.
-    if bytes.len().saturating_mul(6) <= budget || escaped_len(bytes) <= budget {
+    if lost == 0 && (bytes.len().saturating_mul(6) <= budget || escaped_len(bytes) <= budget) {
         push_all(out, bytes);
         return false;
     }
-    let room = budget.saturating_sub(CUT_MARK.len());
+    let room = budget.saturating_sub(CUT_MARK_BYTES);
     let mut used = 0;
     let mut end = 0;
     for character in text.chars() {
@@ -33,22 +44,41 @@ pub(crate) fn push_escaped(out: &mut Vec<u8>, text: &str, budget: usize) -> bool
         end += character.len_utf8();
     }
     push_all(out, &bytes[..end]);
-    out.extend_from_slice(CUT_MARK.as_bytes());
+    push_cut_mark(out, lost + bytes.len() - end);
     true
 }
 
-/// Appends `text` as a JSON string with its quotes and returns whether it had to be cut.
-pub(crate) fn push_string(out: &mut Vec<u8>, text: &str, budget: usize) -> bool {
+/// Appends `text` as a JSON string with its quotes and returns whether it had to be cut; see [`push_escaped`].
+pub(crate) fn push_string(out: &mut Vec<u8>, text: &str, lost: usize, budget: usize) -> bool {
     out.push(b'"');
-    let cut = push_escaped(out, text, budget);
+    let cut = push_escaped(out, text, lost, budget);
     out.push(b'"');
     cut
 }
 
+/// Whether one of eight bytes must be escaped in a JSON string.
+///
+/// The usual arithmetic on the bytes of a word: subtracting `n` from each leaves the top bit of some byte set, which was
+/// not set before, exactly when one byte is below `n`.
+fn needs_escape(eight: [u8; 8]) -> bool {
+    const ONES: u64 = 0x0101_0101_0101_0101;
+    const HIGH: u64 = 0x8080_8080_8080_8080;
+    let word = u64::from_le_bytes(eight);
+    let below = |word: u64, n: u64| word.wrapping_sub(ONES * n) & !word;
+    let control = below(word, 0x20);
+    let quote = below(word ^ (ONES * u64::from(b'"')), 1);
+    let backslash = below(word ^ (ONES * u64::from(b'\\')), 1);
+    (control | quote | backslash) & HIGH != 0
+}
+
 fn push_all(out: &mut Vec<u8>, bytes: &[u8]) {
+    let (words, rest) = bytes.as_chunks::<8>();
+    if !words.iter().any(|word| needs_escape(*word)) && !rest.iter().any(|b| is_special(*b)) {
+        return out.extend_from_slice(bytes);
+    }
     let mut from = 0;
     for (at, &byte) in bytes.iter().enumerate() {
-        if byte >= 0x20 && byte != b'"' && byte != b'\\' {
+        if !is_special(byte) {
             continue;
         }
         out.extend_from_slice(&bytes[from..at]);
@@ -67,6 +97,10 @@ fn push_all(out: &mut Vec<u8>, bytes: &[u8]) {
         }
     }
     out.extend_from_slice(&bytes[from..]);
+}
+
+fn is_special(byte: u8) -> bool {
+    byte < 0x20 || byte == b'"' || byte == b'\\'
 }
 
 fn escaped_width(byte: u8) -> usize {
@@ -108,7 +142,7 @@ pub(crate) fn push_i64(out: &mut Vec<u8>, value: i64) {
 /// strings `"NaN"`, `"Infinity"` and `"-Infinity"`.
 pub(crate) fn push_f64(out: &mut Vec<u8>, value: f64) {
     if value.is_finite() {
-        push_display(out, format_args!("{value:?}"));
+        out.extend_from_slice(zmij::Buffer::new().format_finite(value).as_bytes());
     } else if value.is_nan() {
         out.extend_from_slice(b"\"NaN\"");
     } else if value > 0.0 {
@@ -118,12 +152,13 @@ pub(crate) fn push_f64(out: &mut Vec<u8>, value: f64) {
     }
 }
 
-/// Appends `value` as lower-case hexadecimal digits, `DIGITS` of them.
-pub(crate) fn push_hex<const DIGITS: usize>(out: &mut Vec<u8>, mut value: u128) {
+/// Appends the last `DIGITS` hexadecimal digits of `value`, in lower case; `DIGITS` is even.
+pub(crate) fn push_hex<const DIGITS: usize>(out: &mut Vec<u8>, value: u128) {
+    let bytes = value.to_be_bytes();
     let mut digits = [0_u8; DIGITS];
-    for digit in digits.iter_mut().rev() {
-        *digit = HEX[(value & 0xf) as usize];
-        value >>= 4;
+    let pairs = digits.as_chunks_mut::<2>().0;
+    for (pair, byte) in pairs.iter_mut().zip(&bytes[bytes.len() - DIGITS / 2..]) {
+        *pair = [HEX[usize::from(byte >> 4)], HEX[usize::from(byte & 0xf)]];
     }
     out.extend_from_slice(&digits);
 }
@@ -181,7 +216,7 @@ mod tests {
         for (value, expected) in [
             (1.0, "1.0"),
             (-0.5, "-0.5"),
-            (1e300, "1e300"),
+            (1e300, "1e+300"),
             (f64::NAN, "\"NaN\""),
             (f64::INFINITY, "\"Infinity\""),
             (f64::NEG_INFINITY, "\"-Infinity\""),
@@ -202,22 +237,22 @@ mod tests {
 
     #[test]
     fn a_text_over_its_budget_is_cut_and_marked() {
-        let text = written(|out| assert!(push_string(out, &"é\n".repeat(100), 50)));
-        assert!(text.ends_with("…[truncated]\""), "{text}");
-        assert!(text.len() <= 52);
+        let text = written(|out| assert!(push_string(out, &"é\n".repeat(100), 0, 60)));
+        assert_eq!(text, format!("\"é{}…[truncated 286 bytes]\"", r"\né".repeat(4)));
+        assert!(text.len() <= 62);
         serde_json::from_str::<String>(&text).expect("a cut text is still JSON");
     }
 
     proptest! {
         #[test]
         fn any_text_reads_back(text in any::<String>()) {
-            let json = written(|out| { push_string(out, &text, usize::MAX); });
+            let json = written(|out| { push_string(out, &text, 0, usize::MAX); });
             prop_assert_eq!(serde_json::from_str::<String>(&json).unwrap(), text);
         }
 
         #[test]
-        fn no_text_exceeds_its_budget(text in any::<String>(), budget in 20_usize..200) {
-            let json = written(|out| { push_string(out, &text, budget); });
+        fn no_text_exceeds_its_budget(text in any::<String>(), budget in 50_usize..200, lost in 0_usize..9) {
+            let json = written(|out| { push_string(out, &text, lost, budget); });
             prop_assert!(json.len() <= budget + 2);
             prop_assert!(serde_json::from_str::<String>(&json).is_ok());
             prop_assert!(!json.contains('\n'));

@@ -4,9 +4,9 @@ use std::borrow::Cow;
 
 use obs_model::{Context, LogError, LogRecord};
 
+use super::{Head, LineRules, Scratch};
 use crate::fields::field_value;
-use crate::keys::{FieldKind, IdField};
-use crate::line::{Head, LineRules, Scratch};
+use crate::fields::keys::{FieldKind, IdField};
 
 /// The record of the event whose line is in `scratch`, with the same redacted and bounded values.
 ///
@@ -30,13 +30,13 @@ pub(crate) fn of(
         timestamp: head.at,
         level: head.level,
         target: head.target.to_owned().into(),
-        message: scratch.event.message.clone(),
+        message: scratch.event.message.marked(),
         service: scratch.service(rules).into(),
         context: context_of(scratch, head),
         error: error.present.then(|| LogError {
-            name: if error.name.is_empty() { "Error".to_owned() } else { error.name.clone() },
-            message: error.message.clone(),
-            stack: error.stack.clone(),
+            name: scratch.error_name().marked(),
+            message: error.message.marked(),
+            stack: error.stack.marked(),
         }),
         fields: fields.chain(agent).collect(),
         location: location.map(|(file, line)| (Cow::Borrowed(file), line)),

@@ -10,7 +10,7 @@ use parking_lot::{Condvar, Mutex};
 
 use crate::Error;
 use crate::counters::count_dropped;
-use crate::thread;
+use crate::pipeline::thread;
 
 /// How long the writer gathers lines before it writes them. It saves a wake-up per line; ERROR lines do not
 /// wait.
@@ -26,6 +26,7 @@ struct State {
     /// Whole lines, one after another.
     pending: Vec<u8>,
     pending_lines: u64,
+    pending_by_level: [u64; Level::ALL.len()],
     accepted: u64,
     /// Lines that were written or given up.
     done: u64,
@@ -40,7 +41,20 @@ struct Shared {
     wake: Condvar,
     /// Flushers wait here for the writer.
     progress: Condvar,
-    capacity: usize,
+    max_bytes: usize,
+    max_lines: usize,
+}
+
+/// The eighths of the queue that lines of each level may fill, so that the less important ones go first. What is left
+/// for ERROR alone is never taken by others.
+const fn eighths(level: Level) -> usize {
+    match level {
+        Level::Trace => 4,
+        Level::Debug => 5,
+        Level::Info => 6,
+        Level::Warn => 7,
+        Level::Error => 8,
+    }
 }
 
 /// A queue of lines with a thread that writes them; cheap to clone.
@@ -52,12 +66,17 @@ pub(crate) struct LineQueue(Arc<Shared>);
 
 impl LineQueue {
     /// Starts the thread.
-    pub(crate) fn start(out: Box<dyn Write + Send>, capacity: usize) -> Result<Self, Error> {
+    pub(crate) fn start(
+        out: Box<dyn Write + Send>,
+        max_bytes: usize,
+        max_lines: usize,
+    ) -> Result<Self, Error> {
         let shared = Arc::new(Shared {
             state: Mutex::default(),
             wake: Condvar::new(),
             progress: Condvar::new(),
-            capacity,
+            max_bytes,
+            max_lines,
         });
         let for_thread = Arc::clone(&shared);
         std::thread::Builder::new()
@@ -73,19 +92,19 @@ impl LineQueue {
 
     /// Takes a whole line, or drops it and counts it.
     pub(crate) fn push(&self, line: &[u8], level: Level) {
+        let share = |whole: usize| whole / 8 * eighths(level) + whole % 8 * eighths(level) / 8;
+        let (max_bytes, max_lines) = (share(self.0.max_bytes), share(self.0.max_lines) as u64);
         let mut state = self.0.state.lock();
-        // The last eighth is kept for the lines that matter when something goes wrong.
-        let capacity = match level {
-            Level::Warn | Level::Error => self.0.capacity,
-            _ => self.0.capacity / 8 * 7,
-        };
-        if state.closed || state.pending.len() + line.len() > capacity {
+        let is_full =
+            state.pending.len() + line.len() > max_bytes || state.pending_lines >= max_lines;
+        if state.closed || is_full {
             let reason = if state.closed { DropReason::Closed } else { DropReason::QueueFull };
             drop(state);
-            return count_dropped(reason.as_str(), 1);
+            return count_dropped(reason.as_str(), level, 1);
         }
         state.pending.extend_from_slice(line);
         state.pending_lines += 1;
+        state.pending_by_level[level as usize] += 1;
         state.accepted += 1;
         let urgent = level == Level::Error && !state.urgent;
         state.urgent |= urgent;
@@ -153,6 +172,7 @@ fn run(shared: &Shared, mut out: Box<dyn Write + Send>) {
         }
         std::mem::swap(&mut state.pending, &mut batch);
         let lines = std::mem::take(&mut state.pending_lines);
+        let by_level = std::mem::take(&mut state.pending_by_level);
         state.urgent = false;
         let closed = state.closed;
         drop(state);
@@ -161,7 +181,11 @@ fn run(shared: &Shared, mut out: Box<dyn Write + Send>) {
         let written =
             catch_unwind(AssertUnwindSafe(|| out.write_all(&batch).and_then(|()| out.flush())));
         if !matches!(written, Ok(Ok(()))) {
-            count_dropped("write_failed", lines);
+            for (level, lines) in
+                Level::ALL.into_iter().zip(by_level).filter(|(_, lines)| *lines > 0)
+            {
+                count_dropped("write_failed", level, lines);
+            }
         }
         batch.clear();
         batch.shrink_to(KEPT_BYTES);

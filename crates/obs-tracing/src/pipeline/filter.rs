@@ -11,7 +11,6 @@ use tracing_core::{LevelFilter, Metadata, Subscriber};
 use tracing_subscriber::Registry;
 use tracing_subscriber::filter::{Directive, EnvFilter, Targets};
 use tracing_subscriber::layer::{Context, Layer};
-use tracing_subscriber::registry::LookupSpan;
 
 use crate::Error;
 
@@ -179,9 +178,14 @@ impl LevelControl {
         metadata.is_span() && *metadata.level() <= self.0.span_level
     }
 
+    /// Whether the filter depends on spans, so that it must be told of them.
+    pub(crate) fn is_dynamic(&self) -> bool {
+        self.0.is_dynamic.load(Ordering::Relaxed)
+    }
+
     /// Looks at the filter when it depends on spans.
     fn with_dynamic(&self, look: impl FnOnce(&EnvFilter)) {
-        if self.0.is_dynamic.load(Ordering::Relaxed)
+        if self.is_dynamic()
             && let Filter::Dynamic(filter) = &self.0.filter.read().0
         {
             look(filter);
@@ -199,7 +203,7 @@ fn level_filter(level: Level) -> LevelFilter {
     }
 }
 
-impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for LevelControl {
+impl<S: Subscriber> Layer<S> for LevelControl {
     fn register_callsite(&self, metadata: &'static Metadata<'static>) -> Interest {
         let decided = match &self.0.filter.read().0 {
             Filter::Static(targets)

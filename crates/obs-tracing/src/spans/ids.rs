@@ -5,10 +5,9 @@ use std::collections::hash_map::RandomState;
 use std::hash::BuildHasher;
 
 use obs_model::{Context, SpanId, TraceId};
-use tracing_subscriber::Registry;
-use tracing_subscriber::registry::LookupSpan;
 
-use crate::layer::SpanState;
+use crate::pipeline::Pipeline;
+use crate::spans::{SpanKey, SpanState};
 
 /// The ids of one span, decided once when it opens.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,6 +55,14 @@ impl Sampling {
 }
 
 impl SpanIds {
+    /// The ids of no span.
+    pub(crate) const PLACEHOLDER: Self = Self {
+        trace: TraceId::new(1).unwrap(),
+        span: SpanId::new(1).unwrap(),
+        parent: None,
+        sampled: false,
+    };
+
     /// Decides the ids of a new span.
     ///
     /// A trace that the context names wins over the enclosing span's when the two differ, because such a
@@ -86,7 +93,7 @@ impl SpanIds {
     /// The ids of a span, if obskit's layer is installed and keeps it.
     #[cfg(feature = "http")]
     pub(crate) fn of(span: &tracing::Span) -> Option<Self> {
-        with_state(span, |state| state.ids)
+        with_state(span, |_, state| state.ids)
     }
 }
 
@@ -106,15 +113,14 @@ pub(crate) fn effective(
     }
 }
 
-/// Looks at what obskit's layer keeps for a span.
+/// Looks at what obskit's pipeline keeps for a span.
 pub(crate) fn with_state<R>(
     span: &tracing::Span,
-    look: impl FnOnce(&mut SpanState) -> R,
+    look: impl FnOnce(&Pipeline, &mut SpanState) -> R,
 ) -> Option<R> {
     span.with_subscriber(|(id, dispatch)| {
-        let span = dispatch.downcast_ref::<Registry>()?.span(id)?;
-        let mut extensions = span.extensions_mut();
-        extensions.get_mut::<SpanState>().map(look)
+        let pipeline = dispatch.downcast_ref::<Pipeline>()?;
+        pipeline.spans().with(SpanKey::of(id), |state| look(pipeline, state))
     })
     .flatten()
 }

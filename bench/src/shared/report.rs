@@ -55,8 +55,8 @@ impl Row {
     }
 }
 
-/// Writes `target/bench/metrics.json`; the table was printed row by row.
-pub(crate) fn print_and_write(rows: &[Row]) -> Result<(), Box<dyn Error>> {
+/// Writes `target/bench/NAME.json`; the table was printed row by row.
+pub(crate) fn write(name: &str, rows: &[Row]) -> Result<(), Box<dyn Error>> {
     let rows: Vec<_> = rows
         .iter()
         .map(|row| {
@@ -73,7 +73,7 @@ pub(crate) fn print_and_write(rows: &[Row]) -> Result<(), Box<dyn Error>> {
         .collect();
     let folder = Path::new("target/bench");
     std::fs::create_dir_all(folder)?;
-    let path = folder.join("metrics.json");
+    let path = folder.join(format!("{name}.json"));
     std::fs::write(&path, serde_json::to_string_pretty(&rows)?)?;
     println!("written to {}", path.display());
     Ok(())

@@ -1,0 +1,168 @@
+//! A span from its creation to its close.
+
+use std::error::Error;
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::thread;
+use std::time::Duration;
+
+use obs_model::Resource;
+use obs_tracing::{LogConfig, LogOutput, OtlpConfig};
+use opentelemetry::trace::TracerProvider;
+use opentelemetry_otlp::{SpanExporter, WithExportConfig, WithHttpConfig};
+use opentelemetry_sdk::trace::{
+    BatchConfigBuilder, BatchSpanProcessor, Sampler, SdkTracerProvider,
+};
+use tracing::field::Empty;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
+
+use crate::Task;
+
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Spans that wait for export, for every contender: more than are made between two flushes.
+const QUEUE: usize = 8_192;
+
+fn two_fields(times: u64) {
+    for id in 0..times {
+        let span = tracing::info_span!("query", table = "orders", id);
+        let _entered = span.enter();
+    }
+}
+
+fn request(times: u64) {
+    for _ in 0..times {
+        let span = tracing::info_span!(
+            "http.request",
+            correlation_id = "bench-1",
+            method = "GET",
+            path = "/orders/{id}",
+            status = Empty,
+            otel.kind = "server",
+        );
+        let _entered = span.enter();
+        span.record("status", 200);
+    }
+}
+
+fn task(work: fn(u64), settle: impl Fn() + Send + Sync + 'static) -> Task {
+    Task { work: Box::new(work), settle: Box::new(settle) }
+}
+
+fn obskit(work: fn(u64), share: Option<f64>) -> Result<Task, Box<dyn Error>> {
+    let mut config = LogConfig::new(Resource::new("bench"));
+    config.output = LogOutput::Writer(Box::new(std::io::sink()));
+    if let Some(share) = share {
+        let mut otlp = OtlpConfig::new(&collector()?);
+        otlp.sample_share = share;
+        otlp.queue_spans = QUEUE;
+        config.otlp = Some(otlp);
+    }
+    let handle = obs_tracing::install(config)?;
+    Ok(task(work, move || handle.flush_blocking(PATIENCE).expect("the collector takes every span")))
+}
+
+pub(crate) fn obskit_logged() -> Result<Task, Box<dyn Error>> {
+    obskit(two_fields, None)
+}
+
+pub(crate) fn obskit_mostly_unsampled() -> Result<Task, Box<dyn Error>> {
+    obskit(request, Some(0.01))
+}
+
+pub(crate) fn obskit_sampled() -> Result<Task, Box<dyn Error>> {
+    obskit(request, Some(1.0))
+}
+
+pub(crate) fn registry() -> Result<Task, Box<dyn Error>> {
+    tracing_subscriber::registry().try_init()?;
+    Ok(task(two_fields, || {}))
+}
+
+pub(crate) fn registry_request() -> Result<Task, Box<dyn Error>> {
+    tracing_subscriber::registry().try_init()?;
+    Ok(task(request, || {}))
+}
+
+pub(crate) fn subscriber() -> Result<Task, Box<dyn Error>> {
+    let lines = tracing_subscriber::fmt::layer().json().with_writer(std::io::sink);
+    tracing_subscriber::registry().with(lines).try_init()?;
+    Ok(task(two_fields, || {}))
+}
+
+fn opentelemetry(sampler: Sampler) -> Result<Task, Box<dyn Error>> {
+    // The exporter's client asks for a provider of the process, even where it does not use TLS.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let exporter = SpanExporter::builder()
+        .with_http()
+        .with_http_client(reqwest::blocking::Client::new())
+        .with_endpoint(format!("{}/v1/traces", collector()?))
+        .build()?;
+    let batch = BatchConfigBuilder::default().with_max_queue_size(QUEUE).build();
+    let processor = BatchSpanProcessor::builder(exporter).with_batch_config(batch).build();
+    let provider = SdkTracerProvider::builder()
+        .with_sampler(Sampler::ParentBased(Box::new(sampler)))
+        .with_span_processor(processor)
+        .build();
+    let layer = tracing_opentelemetry::layer().with_tracer(provider.tracer("bench"));
+    tracing_subscriber::registry().with(layer).try_init()?;
+    Ok(task(request, move || provider.force_flush().expect("the collector takes every span")))
+}
+
+pub(crate) fn opentelemetry_mostly_unsampled() -> Result<Task, Box<dyn Error>> {
+    opentelemetry(Sampler::TraceIdRatioBased(0.01))
+}
+
+pub(crate) fn opentelemetry_sampled() -> Result<Task, Box<dyn Error>> {
+    opentelemetry(Sampler::AlwaysOn)
+}
+
+/// A collector that reads requests and says yes, on a thread of its own; its URL.
+fn collector() -> Result<String, Box<dyn Error>> {
+    let listener = TcpListener::bind("127.0.0.1:0")?;
+    let url = format!("http://{}", listener.local_addr()?);
+    thread::spawn(move || {
+        for stream in listener.incoming().flatten() {
+            thread::spawn(move || serve(stream));
+        }
+    });
+    Ok(url)
+}
+
+/// Answers each request of a connection; `None` when it is closed.
+fn serve(mut stream: TcpStream) -> Option<()> {
+    let mut buffer = Vec::new();
+    loop {
+        let (head, length) = loop {
+            if let Some(found) = request_length(&buffer) {
+                break found;
+            }
+            read_more(&mut stream, &mut buffer)?;
+        };
+        while buffer.len() < head + length {
+            read_more(&mut stream, &mut buffer)?;
+        }
+        buffer.drain(..head + length);
+        stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n").ok()?;
+    }
+}
+
+fn read_more(stream: &mut TcpStream, buffer: &mut Vec<u8>) -> Option<()> {
+    let mut piece = [0; 16_384];
+    match stream.read(&mut piece) {
+        Ok(0) | Err(_) => None,
+        Ok(read) => {
+            buffer.extend_from_slice(&piece[..read]);
+            Some(())
+        }
+    }
+}
+
+/// Where the head of a request ends, and how long its body is.
+fn request_length(buffer: &[u8]) -> Option<(usize, usize)> {
+    let end = buffer.windows(4).position(|four| four == b"\r\n\r\n")? + 4;
+    let head = String::from_utf8_lossy(&buffer[..end]).to_ascii_lowercase();
+    let length = head.lines().find_map(|line| line.strip_prefix("content-length:"))?;
+    Some((end, length.trim().parse().ok()?))
+}

@@ -1,0 +1,180 @@
+//! The fields of a span as they were given: they become JSON when a line first needs them, which most spans never see.
+
+use std::error::Error as StdError;
+use std::fmt::{self, Write as _};
+
+use obs_model::FieldValue;
+use tracing_core::Field;
+use tracing_core::field::Visit;
+
+use super::keys::Key;
+use super::visitor::{put_text, put_value};
+use super::{Bounded, FieldBuffer, FieldRules, Text, cut};
+use crate::pipeline::thread;
+
+/// Values that are not rendered yet.
+#[derive(Debug, Default)]
+pub(crate) struct RawFields {
+    text: String,
+    /// Each with the index of its field.
+    values: Vec<(u32, Raw)>,
+    /// Whether some did not fit.
+    overflowed: bool,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Raw {
+    Bool(bool),
+    I64(i64),
+    U64(u64),
+    F64(f64),
+    Text { start: u32, end: u32, lost: usize },
+}
+
+impl RawFields {
+    pub(crate) fn clear(&mut self) {
+        self.text.clear();
+        self.values.clear();
+        self.overflowed = false;
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.values.is_empty()
+    }
+
+    /// How many bytes the values hold on to.
+    pub(crate) fn capacity(&self) -> usize {
+        self.text.capacity() + self.values.capacity() * size_of::<(u32, Raw)>()
+    }
+
+    /// Whether so much is waiting that it should be rendered.
+    pub(crate) fn is_full(&self, rules: &FieldRules) -> bool {
+        self.values.len() >= rules.max_fields || self.text.len() >= rules.max_text
+    }
+
+    /// Adds values that came later.
+    pub(crate) fn append(&mut self, later: &Self) {
+        let moved = self.text.len() as u32;
+        self.text.push_str(&later.text);
+        self.overflowed |= later.overflowed;
+        self.values.extend(later.values.iter().map(|(index, value)| {
+            let value = match *value {
+                Raw::Text { start, end, lost } => {
+                    Raw::Text { start: start + moved, end: end + moved, lost }
+                }
+                other => other,
+            };
+            (*index, value)
+        }));
+    }
+
+    /// Renders the values and forgets them.
+    pub(crate) fn render_into(
+        &mut self,
+        fields: &mut FieldBuffer,
+        keys: &[Key<'static>],
+        rules: &FieldRules,
+    ) {
+        fields.truncated |= self.overflowed;
+        for (index, value) in &self.values {
+            let Some(key) = keys.get(*index as usize).copied() else { continue };
+            let value = match *value {
+                Raw::Text { start, end, lost } => {
+                    let kept = &self.text[start as usize..end as usize];
+                    put_text(key, Text { kept, lost }, fields, None, rules);
+                    continue;
+                }
+                Raw::Bool(value) => FieldValue::Bool(value),
+                Raw::I64(value) => FieldValue::I64(value),
+                Raw::U64(value) => FieldValue::U64(value),
+                Raw::F64(value) => FieldValue::F64(value),
+            };
+            put_value(key, &value, fields, None, rules);
+        }
+        self.clear();
+    }
+}
+
+/// Takes the values of a span from `tracing`.
+pub(crate) struct RawVisitor<'a> {
+    pub(crate) rules: &'a FieldRules,
+    pub(crate) raw: &'a mut RawFields,
+}
+
+impl RawVisitor<'_> {
+    fn put(&mut self, field: &Field, value: Raw) {
+        if self.raw.values.len() < self.rules.max_fields {
+            self.raw.values.push((field.index() as u32, value));
+        } else {
+            self.raw.overflowed = true;
+        }
+    }
+
+    /// How much of a text is kept.
+    fn window(&self) -> usize {
+        self.rules.window().min(self.rules.max_bytes.saturating_sub(self.raw.text.len()))
+    }
+
+    fn put_text(&mut self, field: &Field, start: usize, lost: usize) {
+        let (start, end) = (start as u32, self.raw.text.len() as u32);
+        self.put(field, Raw::Text { start, end, lost });
+    }
+
+    fn formatted(&mut self, field: &Field, text: fmt::Arguments<'_>) {
+        let (start, window) = (self.raw.text.len(), self.window());
+        let mut lost = 0;
+        thread::deeper(|| {
+            let mut bounded = Bounded::new(&mut self.raw.text, window);
+            // OK because the only error is the bound's own, or a `Debug` form's: what was written is kept.
+            let _ = bounded.write_fmt(text);
+            lost = bounded.lost;
+        });
+        self.put_text(field, start, lost);
+    }
+}
+
+impl Visit for RawVisitor<'_> {
+    fn record_f64(&mut self, field: &Field, value: f64) {
+        self.put(field, Raw::F64(value));
+    }
+
+    fn record_i64(&mut self, field: &Field, value: i64) {
+        self.put(field, Raw::I64(value));
+    }
+
+    fn record_u64(&mut self, field: &Field, value: u64) {
+        self.put(field, Raw::U64(value));
+    }
+
+    fn record_i128(&mut self, field: &Field, value: i128) {
+        match i64::try_from(value) {
+            Ok(value) => self.record_i64(field, value),
+            Err(_) => self.formatted(field, format_args!("{value}")),
+        }
+    }
+
+    fn record_u128(&mut self, field: &Field, value: u128) {
+        match u64::try_from(value) {
+            Ok(value) => self.record_u64(field, value),
+            Err(_) => self.formatted(field, format_args!("{value}")),
+        }
+    }
+
+    fn record_bool(&mut self, field: &Field, value: bool) {
+        self.put(field, Raw::Bool(value));
+    }
+
+    fn record_str(&mut self, field: &Field, value: &str) {
+        let (start, kept) = (self.raw.text.len(), cut(value, self.window()));
+        self.raw.text.push_str(kept);
+        self.put_text(field, start, value.len() - kept.len());
+    }
+
+    fn record_error(&mut self, field: &Field, value: &(dyn StdError + 'static)) {
+        self.formatted(field, format_args!("{value}"));
+    }
+
+    fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
+        self.formatted(field, format_args!("{value:?}"));
+    }
+}

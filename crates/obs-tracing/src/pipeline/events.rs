@@ -1,0 +1,139 @@
+//! Turns events into lines.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use obs_model::{Clock, Context, Level, LogRecord, Sink};
+use tracing_core::Event;
+
+use super::queue::CloseOnDrop;
+use super::thread;
+use crate::counters;
+use crate::fields::keys::keys_of;
+use crate::fields::{FieldRules, FieldVisitor};
+use crate::line::record;
+use crate::line::{Head, LineRules, Scratch};
+use crate::spans::ids::{self, SpanIds};
+use crate::spans::{SpanKey, SpanTable};
+
+/// Writes a line for every event.
+pub(crate) struct EventLog {
+    pub(crate) rules: LineRules,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) queue: CloseOnDrop,
+    pub(crate) error_sink: Option<Arc<dyn Sink<LogRecord>>>,
+}
+
+/// A number for a new pipeline.
+pub(crate) fn next_owner() -> u32 {
+    static NEXT: AtomicU32 = AtomicU32::new(1);
+    NEXT.fetch_add(1, Ordering::Relaxed)
+}
+
+/// The roots of the targets whose ERROR events are not offered to the error sink: they carry telemetry away
+/// or take part in it, so that an error of theirs, tracked, could cause the next one.
+const NOT_TRACKED: [&str; 10] = [
+    "h2",
+    "hyper",
+    "hyper_util",
+    "obs_delivery",
+    "obs_errors",
+    "opentelemetry",
+    "opentelemetry_otlp",
+    "opentelemetry_sdk",
+    "reqwest",
+    "rustls",
+];
+
+impl EventLog {
+    /// The rules of fields.
+    pub(crate) fn rules(&self) -> &FieldRules {
+        &self.rules.fields
+    }
+
+    /// Writes the line of an event that happens in the span `within`.
+    pub(super) fn write(&self, event: &Event<'_>, within: Option<SpanKey>, spans: &SpanTable) {
+        if thread::is_suppressed() {
+            return;
+        }
+        thread::with_scratch(|scratch| {
+            self.render(scratch, event, |scratch| {
+                let mut innermost = None;
+                let mut next = within;
+                while let Some(key) = next {
+                    let outer = spans.with(key, |state| {
+                        if innermost.is_none() {
+                            innermost = Some(state.ids);
+                            self.add_foreign_context(scratch, state.ids);
+                        }
+                        scratch.fields.merge_outer(state.fields(self.rules()), self.rules());
+                        state.parent
+                    });
+                    next = outer.flatten();
+                }
+                innermost
+            });
+        });
+    }
+
+    /// Adds what a context of another trace says: it was made current inside the span, so that it comes first.
+    fn add_foreign_context(&self, scratch: &mut Scratch, ids: SpanIds) {
+        Context::with_current(|context| {
+            if context.trace().is_some_and(|trace| trace != ids.trace) {
+                scratch.add_context(context, self.rules());
+            }
+        });
+    }
+
+    fn render(
+        &self,
+        scratch: &mut Scratch,
+        event: &Event<'_>,
+        fill: impl FnOnce(&mut Scratch) -> Option<SpanIds>,
+    ) {
+        let metadata = event.metadata();
+        let level = level_of(*metadata.level());
+        let rules = self.rules();
+        event.record(&mut FieldVisitor {
+            rules,
+            keys: &keys_of(metadata, rules.owner, &rules.redactor),
+            fields: &mut scratch.fields,
+            raw: &mut scratch.raw,
+            event: &mut scratch.event,
+        });
+        let ids = fill(scratch);
+        let (trace, span) = Context::with_current(|context| {
+            scratch.add_context(context, self.rules());
+            ids::effective(ids, context)
+        });
+        let target = metadata.target();
+        let head = Head { at: self.clock.now(), level, target, trace, span };
+        if scratch.event.service.is_empty() {
+            scratch.counters.count(self.rules().owner, level, &self.rules.service);
+        } else {
+            counters::counter(level, &scratch.event.service).increment(1);
+        }
+        scratch.render(head, &self.rules);
+        self.queue.0.push(&scratch.line, level);
+        if level == Level::Error
+            && let Some(sink) = &self.error_sink
+            && !NOT_TRACKED.contains(&target.split("::").next().unwrap_or_default())
+        {
+            thread::once_in_sink(|| {
+                let location = metadata.file().zip(metadata.line());
+                // OK because the sink counts what it drops.
+                let _ = sink.accept(record::of(scratch, head, &self.rules, location));
+            });
+        }
+    }
+}
+
+fn level_of(level: tracing_core::Level) -> Level {
+    match level {
+        tracing_core::Level::TRACE => Level::Trace,
+        tracing_core::Level::DEBUG => Level::Debug,
+        tracing_core::Level::INFO => Level::Info,
+        tracing_core::Level::WARN => Level::Warn,
+        tracing_core::Level::ERROR => Level::Error,
+    }
+}

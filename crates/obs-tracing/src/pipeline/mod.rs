@@ -1,0 +1,298 @@
+//! The subscriber: it opens spans, writes lines for events, and passes sampled spans on to the export.
+
+mod events;
+pub(crate) mod filter;
+pub(crate) mod queue;
+pub(crate) mod thread;
+
+use std::any::TypeId;
+use std::cell::Cell;
+use std::sync::Arc;
+
+use tracing_core::span::{Attributes, Current, Id, Record};
+use tracing_core::subscriber::Interest;
+use tracing_core::{Dispatch, Event, LevelFilter, Metadata, Subscriber};
+use tracing_subscriber::layer::{Layer, Layered, SubscriberExt};
+
+pub(crate) use events::{EventLog, next_owner};
+use filter::LevelControl;
+
+use crate::fields::{FieldRules, RawVisitor};
+#[cfg(feature = "otlp")]
+use crate::otlp::Export;
+use crate::spans::ids::{Sampling, SpanIds};
+use crate::spans::{self, NewSpan, SpanKey, SpanTable};
+
+/// The subscriber of a process.
+///
+/// It keeps its spans itself: a span that is not exported costs no more than its ids and its fields. Only spans that
+/// are exported also get one in the registry that the export's layer works on.
+pub(crate) struct Pipeline {
+    events: EventLog,
+    control: LevelControl,
+    /// The same filter, as it wants to be called when it depends on spans.
+    filter: Layered<LevelControl, NoSpans>,
+    spans: Arc<SpanTable>,
+    sampling: Sampling,
+    #[cfg(feature = "otlp")]
+    export: Option<Export>,
+}
+
+impl Pipeline {
+    pub(crate) fn new(
+        events: EventLog,
+        control: LevelControl,
+        spans: Arc<SpanTable>,
+        sampling: Sampling,
+        #[cfg(feature = "otlp")] export: Option<Export>,
+    ) -> Self {
+        Self {
+            events,
+            filter: NoSpans.with(control.clone()),
+            control,
+            spans,
+            sampling,
+            #[cfg(feature = "otlp")]
+            export,
+        }
+    }
+
+    pub(crate) fn spans(&self) -> &SpanTable {
+        &self.spans
+    }
+
+    pub(crate) fn field_rules(&self) -> &FieldRules {
+        self.events.rules()
+    }
+
+    fn innermost(&self) -> Option<SpanKey> {
+        spans::innermost(self.spans.owner)
+    }
+
+    /// The export, and the span that stands for `key` there.
+    #[cfg(feature = "otlp")]
+    fn exported(&self, key: SpanKey) -> Option<(&Export, Id)> {
+        if !key.is_exported() {
+            return None;
+        }
+        let id = self.spans.with(key, |state| state.exported.clone()).flatten()?;
+        Some((self.export.as_ref()?, id))
+    }
+
+    fn close(&self, key: SpanKey) -> Option<SpanKey> {
+        #[cfg(feature = "otlp")]
+        if let Some((export, id)) = self.exported(key) {
+            export.layered.try_close(id);
+        }
+        if self.control.is_dynamic() {
+            self.filter.try_close(key.id());
+        }
+        self.spans.close(key)
+    }
+}
+
+impl Subscriber for Pipeline {
+    fn on_register_dispatch(&self, dispatch: &Dispatch) {
+        #[cfg(feature = "otlp")]
+        if let Some(export) = &self.export {
+            export.register(dispatch);
+        }
+        let _ = dispatch;
+    }
+
+    fn register_callsite(&self, metadata: &'static Metadata<'static>) -> Interest {
+        Layer::<NoSpans>::register_callsite(&self.control, metadata)
+    }
+
+    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
+        self.filter.enabled(metadata)
+    }
+
+    fn max_level_hint(&self) -> Option<LevelFilter> {
+        Layer::<NoSpans>::max_level_hint(&self.control)
+    }
+
+    fn new_span(&self, attributes: &Attributes<'_>) -> Id {
+        let parent = match attributes.parent() {
+            _ if attributes.is_root() => None,
+            Some(id) => Some(SpanKey::of(id)),
+            None => self.innermost(),
+        };
+        let parent = parent.filter(|parent| self.spans.retain(*parent));
+        let enclosing = parent.and_then(|parent| self.spans.with(parent, |state| state.ids));
+        let ids = SpanIds::open(enclosing, self.sampling);
+        #[cfg(feature = "otlp")]
+        let exported = ids.sampled && self.export.is_some();
+        #[cfg(not(feature = "otlp"))]
+        let exported = false;
+        let new = NewSpan { ids, metadata: attributes.metadata(), parent, exported };
+        let opened = self.spans.open(new, |raw| {
+            attributes.record(&mut RawVisitor { rules: self.field_rules(), raw });
+        });
+        let Some(key) = opened else {
+            metrics::counter!("obskit_spans_dropped_total", "reason" => "too_many_open")
+                .increment(1);
+            if let Some(parent) = parent {
+                self.try_close(parent.id());
+            }
+            return SpanKey::NONE.id();
+        };
+        let id = key.id();
+        #[cfg(feature = "otlp")]
+        if let Some(export) = &self.export
+            && exported
+        {
+            let inner = export.open(attributes);
+            self.spans.with(key, |state| state.exported = Some(inner));
+            export.start(&id, ids);
+        }
+        if self.control.is_dynamic() {
+            NEXT_ID.set(Some(id.into_u64()));
+            self.filter.new_span(attributes);
+        }
+        id
+    }
+
+    fn record(&self, id: &Id, values: &Record<'_>) {
+        let key = SpanKey::of(id);
+        let rules = self.field_rules();
+        thread::with_raw(|raw| {
+            // OK because the values are taken before the span is locked: a `Debug` form may itself log.
+            values.record(&mut RawVisitor { rules, raw });
+            self.spans.with(key, |state| state.record(raw, rules));
+        });
+        #[cfg(feature = "otlp")]
+        if let Some((export, inner)) = self.exported(key) {
+            export.layered.record(&inner, values);
+        }
+        if self.control.is_dynamic() {
+            self.filter.record(id, values);
+        }
+    }
+
+    fn record_follows_from(&self, id: &Id, follows: &Id) {
+        #[cfg(feature = "otlp")]
+        if let Some((export, inner)) = self.exported(SpanKey::of(id))
+            && let Some((_, follows)) = self.exported(SpanKey::of(follows))
+        {
+            export.layered.record_follows_from(&inner, &follows);
+        }
+        let _ = (id, follows);
+    }
+
+    fn event(&self, event: &Event<'_>) {
+        let within = match event.parent() {
+            _ if event.is_root() => None,
+            Some(id) => Some(SpanKey::of(id)),
+            None => self.innermost(),
+        };
+        self.events.write(event, within, &self.spans);
+        #[cfg(feature = "otlp")]
+        if let Some((export, inner)) = within.and_then(|key| self.exported(key))
+            && !thread::is_suppressed()
+        {
+            export.event(event, inner);
+        }
+    }
+
+    fn enter(&self, id: &Id) {
+        let key = SpanKey::of(id);
+        spans::enter(self.spans.owner, key);
+        #[cfg(feature = "otlp")]
+        if let Some((export, inner)) = self.exported(key) {
+            export.layered.enter(&inner);
+        }
+        if self.control.is_dynamic() {
+            self.filter.enter(id);
+        }
+    }
+
+    fn exit(&self, id: &Id) {
+        let key = SpanKey::of(id);
+        spans::exit(self.spans.owner, key);
+        #[cfg(feature = "otlp")]
+        if let Some((export, inner)) = self.exported(key) {
+            export.layered.exit(&inner);
+        }
+        if self.control.is_dynamic() {
+            self.filter.exit(id);
+        }
+    }
+
+    fn clone_span(&self, id: &Id) -> Id {
+        // OK because a span that is gone has no references to count.
+        let _ = self.spans.retain(SpanKey::of(id));
+        id.clone()
+    }
+
+    fn try_close(&self, id: Id) -> bool {
+        let key = SpanKey::of(&id);
+        if !self.spans.release(key) {
+            return false;
+        }
+        let mut parent = self.close(key);
+        while let Some(key) = parent {
+            parent = if self.spans.release(key) { self.close(key) } else { None };
+        }
+        true
+    }
+
+    fn current_span(&self) -> Current {
+        let current = self.innermost().and_then(|key| {
+            let metadata = self.spans.with(key, |state| state.metadata).flatten()?;
+            Some(Current::new(key.id(), metadata))
+        });
+        current.unwrap_or_else(Current::none)
+    }
+
+    // SAFETY: The caller may read the pointer as the type that `id` names, for as long as it borrows `self`. For
+    // `Self` that is `self`. For any other type the pointer comes from the export, which is a field of `self`: it
+    // lives and stays in place as long as `self` does, and it promises the same of its own pointers.
+    unsafe fn downcast_raw(&self, id: TypeId) -> Option<*const ()> {
+        if id == TypeId::of::<Self>() {
+            return Some(std::ptr::from_ref(self).cast());
+        }
+        #[cfg(feature = "otlp")]
+        // SAFETY: As above: the promise is passed on unchanged.
+        return unsafe { self.export.as_ref()?.downcast_raw(id) };
+        #[cfg(not(feature = "otlp"))]
+        None
+    }
+}
+
+thread_local! {
+    /// The id of the span that the filter is being told of.
+    static NEXT_ID: Cell<Option<u64>> = const { Cell::new(None) };
+}
+
+/// What the filter stands on where it depends on spans: it keeps no spans of its own, because the pipeline does.
+struct NoSpans;
+
+impl Subscriber for NoSpans {
+    fn enabled(&self, _: &Metadata<'_>) -> bool {
+        true
+    }
+
+    fn new_span(&self, _: &Attributes<'_>) -> Id {
+        // OK because the pipeline says the id before it asks.
+        Id::from_u64(NEXT_ID.take().unwrap_or(u64::MAX))
+    }
+
+    fn record(&self, _: &Id, _: &Record<'_>) {}
+
+    fn record_follows_from(&self, _: &Id, _: &Id) {}
+
+    fn event(&self, _: &Event<'_>) {}
+
+    fn enter(&self, _: &Id) {}
+
+    fn exit(&self, _: &Id) {}
+
+    fn try_close(&self, _: Id) -> bool {
+        true
+    }
+
+    fn current_span(&self) -> Current {
+        Current::none()
+    }
+}

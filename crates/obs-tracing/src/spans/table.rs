@@ -1,0 +1,380 @@
+//! The table of open spans.
+
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
+
+use parking_lot::Mutex;
+use tracing_core::Metadata;
+use tracing_core::span::Id;
+
+use super::free;
+use super::ids::SpanIds;
+use crate::fields::keys::keys_of;
+use crate::fields::{FieldBuffer, FieldRules, RawFields};
+
+/// Slots of the first page; each page has twice as many as the one before.
+const FIRST_PAGE: u32 = 64;
+
+/// Pages of a table: room for a little over four million spans.
+const PAGES: usize = 16;
+
+/// The largest memory that the fields of a closed span leave in its slot, in bytes.
+const KEPT_BYTES: usize = 2 * 1024;
+
+/// Where a span is: the number of its slot, and which use of the slot it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct SpanKey {
+    slot: u32,
+    /// The lowest bit says whether the span is exported, so that others need not be looked up for it.
+    generation: u32,
+}
+
+impl SpanKey {
+    /// A span that the table had no room for: it is never found.
+    pub(crate) const NONE: Self = Self { slot: u32::MAX - 1, generation: 0 };
+
+    /// Whether a span stands for this one where spans are exported.
+    #[cfg(feature = "otlp")]
+    pub(crate) const fn is_exported(self) -> bool {
+        self.generation & 1 == 1
+    }
+
+    pub(crate) fn id(self) -> Id {
+        // OK because a slot's number is below `u32::MAX`, so that the sum is not zero and does not overflow.
+        Id::from_u64(u64::from(self.generation) << 32 | u64::from(self.slot + 1))
+    }
+
+    pub(crate) fn of(id: &Id) -> Self {
+        let value = id.into_u64();
+        Self { slot: (value as u32).wrapping_sub(1), generation: (value >> 32) as u32 }
+    }
+}
+
+/// What a new span is.
+pub(crate) struct NewSpan {
+    pub(crate) ids: SpanIds,
+    pub(crate) metadata: &'static Metadata<'static>,
+    /// The enclosing span, which is kept open: its reference is handed over.
+    pub(crate) parent: Option<SpanKey>,
+    pub(crate) exported: bool,
+}
+
+/// What is known of an open span.
+pub(crate) struct SpanState {
+    generation: u32,
+    pub(crate) ids: SpanIds,
+    pub(crate) metadata: Option<&'static Metadata<'static>>,
+    pub(crate) parent: Option<SpanKey>,
+    /// Those of the span's own fields that no line needed yet.
+    raw: RawFields,
+    /// The others, rendered.
+    rendered: FieldBuffer,
+    /// The span that stands for it where spans are exported.
+    #[cfg(feature = "otlp")]
+    pub(crate) exported: Option<Id>,
+}
+
+impl SpanState {
+    /// The span's own fields.
+    pub(crate) fn fields(&mut self, rules: &FieldRules) -> &mut FieldBuffer {
+        if !self.raw.is_empty()
+            && let Some(place) = self.metadata
+        {
+            let keys = keys_of(place, rules.owner, &rules.redactor);
+            self.raw.render_into(&mut self.rendered, &keys, rules);
+        }
+        &mut self.rendered
+    }
+
+    /// Adds values that the span got later.
+    pub(crate) fn record(&mut self, later: &RawFields, rules: &FieldRules) {
+        self.raw.append(later);
+        if self.raw.is_full(rules) {
+            self.fields(rules);
+        }
+    }
+}
+
+struct Slot {
+    /// The generation in the upper half, and how many references there are in the lower.
+    life: AtomicU64,
+    state: Mutex<SpanState>,
+}
+
+/// The open spans of one pipeline.
+pub(crate) struct SpanTable {
+    /// Tells this pipeline's spans from another's.
+    pub(crate) owner: u32,
+    max_open: u32,
+    pages: [OnceLock<Box<[Slot]>>; PAGES],
+    /// Slots that were ever used.
+    made: AtomicU32,
+    /// Slots that are free and that no thread keeps.
+    free: Mutex<Vec<u32>>,
+}
+
+impl SpanTable {
+    pub(crate) fn new(owner: u32, max_open: usize) -> Arc<Self> {
+        let room = (0..PAGES).map(|page| FIRST_PAGE << page).sum::<u32>();
+        Arc::new(Self {
+            owner,
+            max_open: u32::try_from(max_open).unwrap_or(u32::MAX).min(room),
+            pages: [const { OnceLock::new() }; PAGES],
+            made: AtomicU32::new(0),
+            free: Mutex::default(),
+        })
+    }
+
+    /// Opens a span with one reference and lets `fill` set its fields; `None` when too many are open.
+    pub(crate) fn open(
+        self: &Arc<Self>,
+        new: NewSpan,
+        fill: impl FnOnce(&mut RawFields),
+    ) -> Option<SpanKey> {
+        let number = free::take(self).or_else(|| self.unused())?;
+        let slot = self.make(number);
+        let mut state = slot.state.lock();
+        state.generation = (state.generation | 1).wrapping_add(1) | u32::from(new.exported);
+        state.ids = new.ids;
+        state.metadata = Some(new.metadata);
+        state.parent = new.parent;
+        fill(&mut state.raw);
+        let key = SpanKey { slot: number, generation: state.generation };
+        slot.life.store(u64::from(key.generation) << 32 | 1, Ordering::Release);
+        Some(key)
+    }
+
+    /// Adds a reference; `false` when there is no such span.
+    pub(crate) fn retain(&self, key: SpanKey) -> bool {
+        self.slot(key).is_some_and(|slot| {
+            let more = |life| {
+                (references(life) > 0 && generation(life) == key.generation).then_some(life + 1)
+            };
+            slot.life.fetch_update(Ordering::Relaxed, Ordering::Relaxed, more).is_ok()
+        })
+    }
+
+    /// Gives a reference back; whether it was the last, so that [`SpanTable::close`] must follow.
+    pub(crate) fn release(&self, key: SpanKey) -> bool {
+        let Some(slot) = self.slot(key) else { return false };
+        let fewer =
+            |life| (references(life) > 0 && generation(life) == key.generation).then_some(life - 1);
+        // Acquire and release as in an `Arc`: what other owners did comes before the close.
+        slot.life
+            .fetch_update(Ordering::AcqRel, Ordering::Relaxed, fewer)
+            .is_ok_and(|life| references(life) == 1)
+    }
+
+    /// Frees the slot of a span without references; returns its parent, whose reference goes to the caller.
+    pub(crate) fn close(self: &Arc<Self>, key: SpanKey) -> Option<SpanKey> {
+        let slot = self.slot(key)?;
+        let mut state = slot.state.lock();
+        let parent = state.parent.take();
+        state.metadata = None;
+        if state.raw.capacity() + state.rendered.capacity() > KEPT_BYTES {
+            (state.raw, state.rendered) = Default::default();
+        } else {
+            state.raw.clear();
+            state.rendered.clear();
+        }
+        #[cfg(feature = "otlp")]
+        {
+            state.exported = None;
+        }
+        drop(state);
+        free::give(self, key.slot);
+        parent
+    }
+
+    /// Looks at an open span.
+    pub(crate) fn with<R>(
+        &self,
+        key: SpanKey,
+        look: impl FnOnce(&mut SpanState) -> R,
+    ) -> Option<R> {
+        let mut state = self.slot(key)?.state.lock();
+        let open = state.generation == key.generation && state.metadata.is_some();
+        open.then(|| look(&mut state))
+    }
+
+    /// Takes back the slots that a thread kept.
+    pub(super) fn give_back(&self, slots: &mut Vec<u32>, from: usize) {
+        self.free.lock().extend(slots.drain(from..));
+    }
+
+    /// Hands a thread up to `count` free slots.
+    pub(super) fn hand_out(&self, slots: &mut Vec<u32>, count: usize) {
+        let mut free = self.free.lock();
+        let from = free.len().saturating_sub(count);
+        slots.extend(free.drain(from..));
+    }
+
+    fn unused(&self) -> Option<u32> {
+        let next = |made: u32| (made < self.max_open).then_some(made + 1);
+        self.made.fetch_update(Ordering::Relaxed, Ordering::Relaxed, next).ok()
+    }
+
+    fn slot(&self, key: SpanKey) -> Option<&Slot> {
+        let (page, at) = place(key.slot)?;
+        self.pages[page].get()?.get(at)
+    }
+
+    fn make(&self, number: u32) -> &Slot {
+        // OK because numbers are below `max_open`, which has a place for each.
+        let (page, at) = place(number).unwrap_or_default();
+        &self.pages[page].get_or_init(|| (0..FIRST_PAGE << page).map(|_| Slot::empty()).collect())
+            [at]
+    }
+}
+
+impl Slot {
+    fn empty() -> Self {
+        Self {
+            life: AtomicU64::new(0),
+            state: Mutex::new(SpanState {
+                generation: 0,
+                ids: SpanIds::PLACEHOLDER,
+                metadata: None,
+                parent: None,
+                raw: RawFields::default(),
+                rendered: FieldBuffer::default(),
+                #[cfg(feature = "otlp")]
+                exported: None,
+            }),
+        }
+    }
+}
+
+const fn references(life: u64) -> u32 {
+    life as u32
+}
+
+const fn generation(life: u64) -> u32 {
+    (life >> 32) as u32
+}
+
+/// The page of a slot, and the slot's place in it.
+fn place(number: u32) -> Option<(usize, usize)> {
+    let shifted = number.checked_add(FIRST_PAGE)?;
+    let page = (shifted.ilog2() - FIRST_PAGE.ilog2()) as usize;
+    (page < PAGES).then(|| (page, (shifted - (FIRST_PAGE << page)) as usize))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::HashMap;
+
+    use proptest::prelude::*;
+    use tracing_core::{Callsite, Kind, Level, callsite, field, identify_callsite, subscriber};
+
+    struct Place;
+    static PLACE: Place = Place;
+    static META: Metadata<'static> = Metadata::new(
+        "span",
+        "test",
+        Level::INFO,
+        None,
+        None,
+        None,
+        field::FieldSet::new(&[], identify_callsite!(&PLACE)),
+        Kind::SPAN,
+    );
+
+    impl Callsite for Place {
+        fn set_interest(&self, _: subscriber::Interest) {}
+        fn metadata(&self) -> &Metadata<'_> {
+            &META
+        }
+    }
+
+    fn open(table: &Arc<SpanTable>, parent: Option<SpanKey>) -> Option<SpanKey> {
+        let _ = callsite::Identifier(&PLACE);
+        let new = NewSpan { ids: SpanIds::PLACEHOLDER, metadata: &META, parent, exported: false };
+        table.open(new, |_| {})
+    }
+
+    #[test]
+    fn every_number_has_a_place_of_its_own() {
+        let mut expected = (0, 0);
+        for number in 0..10_000 {
+            assert_eq!(place(number), Some(expected), "{number}");
+            expected.1 += 1;
+            if expected.1 == (FIRST_PAGE as usize) << expected.0 {
+                expected = (expected.0 + 1, 0);
+            }
+        }
+        assert_eq!(place(u32::MAX), None);
+    }
+
+    #[test]
+    fn beyond_the_bound_no_span_opens_until_one_closes() {
+        let table = SpanTable::new(crate::pipeline::next_owner(), 2);
+        let (first, second) = (open(&table, None).unwrap(), open(&table, None).unwrap());
+        assert_eq!(open(&table, None), None);
+        assert!(!table.retain(SpanKey::NONE) && !table.release(SpanKey::NONE));
+        assert!(table.release(first));
+        table.close(first);
+        let third = open(&table, None).unwrap();
+        assert_eq!(third.slot, first.slot);
+        assert!(!table.retain(first) && table.with(first, |_| ()).is_none());
+        assert!(table.with(second, |_| ()).is_some() && table.with(third, |_| ()).is_some());
+    }
+
+    #[test]
+    fn slots_kept_by_a_thread_that_ends_are_not_lost() {
+        let table = SpanTable::new(crate::pipeline::next_owner(), 64);
+        for _ in 0..10 {
+            let table = Arc::clone(&table);
+            std::thread::spawn(move || {
+                let keys: Vec<_> = (0..64).map(|_| open(&table, None).unwrap()).collect();
+                for key in keys {
+                    assert!(table.release(key));
+                    table.close(key);
+                }
+            })
+            .join()
+            .unwrap();
+        }
+    }
+
+    proptest! {
+        /// The table against a map of reference counts.
+        #[test]
+        fn a_span_is_open_as_long_as_it_has_references(
+            steps in prop::collection::vec((0_u8..4, 0_usize..8), 0..200),
+        ) {
+            let table = SpanTable::new(crate::pipeline::next_owner(), 8);
+            let mut known: Vec<SpanKey> = Vec::new();
+            let mut counts: HashMap<usize, u32> = HashMap::new();
+            for (step, which) in steps {
+                let which = if known.is_empty() { 0 } else { which % known.len() };
+                let count = counts.get(&which).copied().unwrap_or(0);
+                match step {
+                    0 => {
+                        let open_now = counts.values().filter(|count| **count > 0).count();
+                        let opened = open(&table, None);
+                        prop_assert_eq!(opened.is_some(), open_now < 8);
+                        if let Some(key) = opened {
+                            counts.insert(known.len(), 1);
+                            known.push(key);
+                        }
+                    }
+                    1 if !known.is_empty() => {
+                        prop_assert_eq!(table.retain(known[which]), count > 0);
+                        if count > 0 { counts.insert(which, count + 1); }
+                    }
+                    2 if !known.is_empty() => {
+                        let last = table.release(known[which]);
+                        prop_assert_eq!(last, count == 1);
+                        if last { table.close(known[which]); }
+                        counts.insert(which, count.saturating_sub(1));
+                    }
+                    _ => if let Some(key) = known.get(which) {
+                        prop_assert_eq!(table.with(*key, |_| ()).is_some(), count > 0);
+                    },
+                }
+            }
+        }
+    }
+}
