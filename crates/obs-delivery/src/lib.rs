@@ -151,7 +151,8 @@ pub use delivery::{Delivery, DeliveryBuilder};
 pub use error::Error;
 #[cfg(feature = "http")]
 pub use http::{
-    Answer, Classifier, HttpConfig, HttpTransport, Pem, Proxy, StandardAnswers, TlsConfig, Verdict,
+    Answer, Classifier, HttpConfig, HttpMethod, HttpTransport, Pem, Proxy, StandardAnswers,
+    TlsConfig, Verdict,
 };
 pub use message::{Message, Priority};
 pub use self_metrics::describe;

@@ -13,7 +13,7 @@ use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::any;
 use obs_delivery::{
-    Answer, Classifier, Delivery, DeliveryConfig, DeliveryStatus, Framing, HttpConfig,
+    Answer, Classifier, Delivery, DeliveryConfig, DeliveryStatus, Framing, HttpConfig, HttpMethod,
     HttpTransport, ItemOutcome, Message, RetryPolicy, SendError, Transport, Verdict,
 };
 use obs_model::{ManualClock, Timestamp};
@@ -342,4 +342,58 @@ fn secrets_are_not_shown() {
     assert!(!shown.contains("s3cret") && shown.contains("https://hooks.example.com/…"), "{shown}");
     let message = Message::new("s3cret").with_header("x-key", "s3cret");
     assert!(!format!("{message:?}").contains("s3cret"));
+}
+
+#[tokio::test]
+async fn a_function_decides_by_status_and_body_what_an_answer_means() {
+    let judged = |status, body| async move {
+        let server = Server::default();
+        server.answers.lock().unwrap().push_back((status, Vec::new(), body));
+        send_once(server, |url| {
+            HttpConfig::new(url).with_classifier(|answer: &Answer<'_>| {
+                match (answer.status, answer.body) {
+                    (400, b"already stored") => Verdict::Delivered,
+                    (500, _) => Verdict::Permanent,
+                    (409, _) => Verdict::Passing,
+                    (status, _) => Verdict::of_status(status),
+                }
+            })
+        })
+        .await
+        .map_err(|error| error.is_permanent())
+    };
+    assert_eq!(judged(400, "already stored").await, Ok(()));
+    assert_eq!(judged(400, "no such thing").await, Err(true));
+    assert_eq!(judged(500, "").await, Err(true));
+    assert_eq!(judged(409, "").await, Err(false));
+    assert_eq!(judged(503, "").await, Err(false));
+    assert_eq!(judged(200, "").await, Ok(()));
+}
+
+#[tokio::test]
+async fn the_method_is_the_one_of_the_config() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}/", listener.local_addr().unwrap());
+    // The method comes back as the status, so that no state is needed.
+    let router = Router::new().fallback(any(|method: axum::http::Method| async move {
+        match method.as_str() {
+            "PUT" => StatusCode::CONFLICT,
+            "DELETE" => StatusCode::GONE,
+            _ => StatusCode::OK,
+        }
+    }));
+    tokio::spawn(async move { axum::serve(listener, router).await });
+    for (method, status) in
+        [(HttpMethod::Post, 200), (HttpMethod::Put, 409), (HttpMethod::Delete, 410)]
+    {
+        let seen = Arc::new(Mutex::new(0));
+        let kept = Arc::clone(&seen);
+        let classifier = move |answer: &Answer<'_>| {
+            *kept.lock().unwrap() = answer.status;
+            Verdict::Delivered
+        };
+        let config = HttpConfig::new(&url).with_method(method).with_classifier(classifier);
+        HttpTransport::new(config).unwrap().send(&Message::new("")).await.unwrap();
+        assert_eq!(*seen.lock().unwrap(), status);
+    }
 }

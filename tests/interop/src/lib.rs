@@ -7,17 +7,17 @@
 mod book;
 mod http;
 mod process;
+mod receiver;
 mod remote_write;
 mod serve;
-mod receiver;
 mod service;
 mod webhook;
 
 pub use http::{Answer, get, post, request};
 pub use process::{Process, binary, free_port, run, run_with_input};
+pub use receiver::{Kind as ReceiverKind, Receiver};
 pub use remote_write::{Point, send_series};
 pub use serve::{QueryServer, encoded};
-pub use receiver::{Kind as ReceiverKind, Receiver};
 pub use service::{Options, Service};
 pub use webhook::Webhook;
 

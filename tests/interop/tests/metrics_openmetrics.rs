@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use interop::{run, run_with_input};
 use obs_metrics::catalog::{BusinessMetrics, DatabaseMetrics, LlmMetrics, WorkflowMetrics};
+use obs_metrics::collect::ProcessCollector;
 use obs_metrics::expose::parse::{self, Family};
-use obs_metrics::process::ProcessMetrics;
 use obs_metrics::{Exemplars, Outcome, Registry, RegistryConfig};
 use obs_model::{Context, ManualClock, SpanId, Timestamp, TraceId};
 
@@ -75,7 +75,7 @@ fn registry() -> Registry {
     BusinessMetrics::new(&registry).record_chart("bar", "o-1");
     BusinessMetrics::new(&registry).record_conversation(3);
     let _ = (DatabaseMetrics::new(&registry), LlmMetrics::new(&registry));
-    let _ = ProcessMetrics::new(&registry);
+    let _ = ProcessCollector::new(&registry);
     registry
 }
 

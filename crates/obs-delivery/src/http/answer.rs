@@ -87,6 +87,13 @@ pub trait Classifier: Send + Sync + 'static {
     }
 }
 
+/// A function is the classifier of a protocol whose answers are short: it sees what came of the body within a second.
+impl<F: Fn(&Answer<'_>) -> Verdict + Send + Sync + 'static> Classifier for F {
+    fn classify(&self, answer: &Answer<'_>) -> Verdict {
+        self(answer)
+    }
+}
+
 /// The classifier that looks at the status only: [`Verdict::of_status`].
 #[derive(Clone, Copy, Debug, Default)]
 pub struct StandardAnswers;

@@ -1,4 +1,4 @@
-//! Where and how to POST.
+//! Where and how to send over HTTP.
 
 use std::fmt;
 use std::sync::Arc;
@@ -9,12 +9,13 @@ use url::Url;
 
 use super::{Classifier, Proxy, StandardAnswers, TlsConfig, origin};
 
-/// Where and how to POST.
+/// Where and how to send over HTTP.
 ///
 /// Its `Debug` form shows neither the credentials, path and query of the URL nor the values of secret headers.
 #[derive(Clone)]
 pub struct HttpConfig {
     pub(super) url: String,
+    pub(super) method: HttpMethod,
     pub(super) content_type: String,
     pub(super) headers: Vec<(String, String, Secrecy)>,
     pub(super) tls: TlsConfig,
@@ -22,6 +23,28 @@ pub struct HttpConfig {
     pub(super) connect_timeout: Duration,
     pub(super) classifier: Arc<dyn Classifier>,
     pub(super) clock: Arc<dyn Clock>,
+}
+
+/// How a message is sent.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum HttpMethod {
+    /// POST.
+    #[default]
+    Post,
+    /// PUT, which replaces what is there.
+    Put,
+    /// DELETE, whose body most servers ignore.
+    Delete,
+}
+
+impl From<HttpMethod> for reqwest::Method {
+    fn from(method: HttpMethod) -> Self {
+        match method {
+            HttpMethod::Post => Self::POST,
+            HttpMethod::Put => Self::PUT,
+            HttpMethod::Delete => Self::DELETE,
+        }
+    }
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -37,6 +60,7 @@ impl HttpConfig {
     pub fn new(url: impl Into<String>) -> Self {
         Self {
             url: url.into(),
+            method: HttpMethod::default(),
             content_type: "application/json".to_owned(),
             headers: Vec::new(),
             tls: TlsConfig::default(),
@@ -45,6 +69,13 @@ impl HttpConfig {
             classifier: Arc::new(StandardAnswers),
             clock: Arc::new(SystemClock::new()),
         }
+    }
+
+    /// This config with another method than POST.
+    #[must_use]
+    pub fn with_method(mut self, method: HttpMethod) -> Self {
+        self.method = method;
+        self
     }
 
     /// This config with another content type for messages that have none of their own.

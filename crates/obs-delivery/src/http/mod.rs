@@ -1,4 +1,4 @@
-//! POST over HTTP and HTTPS.
+//! Sending over HTTP and HTTPS.
 
 mod answer;
 mod config;
@@ -16,8 +16,8 @@ use reqwest::{Client, Response, StatusCode};
 use url::Url;
 
 pub use answer::{Answer, Classifier, StandardAnswers, Verdict};
-pub use config::HttpConfig;
 use config::Secrecy;
+pub use config::{HttpConfig, HttpMethod};
 pub use proxy::Proxy;
 pub use tls::{Pem, TlsConfig};
 
@@ -31,14 +31,14 @@ const ANSWER_WAIT: Duration = Duration::from_secs(1);
 /// How much of a refusal is shown, in characters.
 const EXCERPT_CHARS: usize = 200;
 
-/// POSTs each message to one URL.
+/// Sends each message to one URL, by POST unless its config names another method.
 ///
 /// | answer | meaning |
 /// |---|---|
 /// | 2xx | delivered |
 /// | 408, 425, 429, 5xx, no connection, a connection that broke | passing; `Retry-After` is honoured |
 /// | 413 | too large: messages that were put together are halved |
-/// | any other | permanent; a redirect is not followed, because a POST must not be sent elsewhere |
+/// | any other | permanent; a redirect is not followed, because a message must not be sent elsewhere |
 ///
 /// A protocol that means something else by its answers says so with a [`Classifier`].
 ///
@@ -50,6 +50,7 @@ const EXCERPT_CHARS: usize = 200;
 #[derive(Clone)]
 pub struct HttpTransport {
     client: Client,
+    method: HttpMethod,
     url: Url,
     origin: String,
     headers: HeaderMap,
@@ -89,6 +90,7 @@ impl HttpTransport {
         match client {
             Ok(client) => Ok(Self {
                 client,
+                method: config.method,
                 url,
                 origin,
                 headers,
@@ -99,10 +101,13 @@ impl HttpTransport {
         }
     }
 
-    async fn post(&self, message: &Message) -> Result<(), SendError> {
+    async fn exchange(&self, message: &Message) -> Result<(), SendError> {
         let headers = self.headers_of(message)?;
-        let request =
-            self.client.post(self.url.clone()).headers(headers).body(message.body().clone());
+        let request = self
+            .client
+            .request(self.method.into(), self.url.clone())
+            .headers(headers)
+            .body(message.body().clone());
         match request.send().await {
             Ok(response) => self.judge(response).await,
             Err(error) => Err(self.failure(error)),
@@ -175,7 +180,7 @@ impl HttpTransport {
 
 impl Transport for HttpTransport {
     fn send<'a>(&'a self, message: &'a Message) -> SendFuture<'a> {
-        Box::pin(self.post(message))
+        Box::pin(self.exchange(message))
     }
 }
 

@@ -1,6 +1,6 @@
 //! What the answers to OTLP requests mean.
 
-use obs_delivery::{HttpTransport, Transport, Verdict};
+use obs_delivery::{Answer, HttpTransport, Transport, Verdict};
 use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceResponse;
 use prost::Message;
 
@@ -16,7 +16,7 @@ use crate::push::{Endpoint, endpoint_error};
 /// `is_invalid_push` if the endpoint's URL or headers are not acceptable.
 pub fn transport(endpoint: &Endpoint, destination: &str) -> Result<impl Transport + use<>, Error> {
     let rejected = rejected(destination);
-    let config = endpoint.http().with_judge(move |answer| match answer.status {
+    let config = endpoint.http().with_classifier(move |answer: &Answer<'_>| match answer.status {
         200..=299 => {
             rejected.increment(rejected_points(answer.body));
             Verdict::Delivered

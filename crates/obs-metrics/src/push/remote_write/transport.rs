@@ -4,7 +4,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use obs_delivery::{HttpTransport, Message, SendFuture, Transport, Verdict};
+use obs_delivery::{Answer, HttpTransport, Message, SendFuture, Transport, Verdict};
 
 use crate::error::Error;
 use crate::push::outbox::already_stored;
@@ -22,15 +22,18 @@ const STORED: [&str; 4] =
 pub fn transport(endpoint: &Endpoint, destination: &str) -> Result<impl Transport + use<>, Error> {
     let state = Arc::new(State::default());
     let (judging, repeated) = (Arc::clone(&state), already_stored(destination));
-    let config = endpoint.http().with_judge(move |answer| match answer.by_status() {
-        Verdict::Permanent
-            if judging.is_repeat.load(Ordering::Relaxed) && says_stored(answer.body) =>
-        {
-            repeated.increment(1);
-            Verdict::Delivered
-        }
-        verdict => verdict,
-    });
+    let config =
+        endpoint.http().with_classifier(move |answer: &Answer<'_>| {
+            match Verdict::of_status(answer.status) {
+                Verdict::Permanent
+                    if judging.is_repeat.load(Ordering::Relaxed) && says_stored(answer.body) =>
+                {
+                    repeated.increment(1);
+                    Verdict::Delivered
+                }
+                verdict => verdict,
+            }
+        });
     let http =
         HttpTransport::new(config).map_err(|error| endpoint_error("remote write", &error))?;
     Ok(RemoteWriteTransport { http, state })
