@@ -6,6 +6,8 @@
 
 #[path = "../store/data.rs"]
 mod data;
+#[path = "../store/queries.rs"]
+mod queries;
 
 use std::error::Error;
 use std::hint::black_box;
@@ -29,15 +31,21 @@ struct Arguments {
     /// Seconds between two samples.
     #[arg(long, default_value_t = 15)]
     interval: u64,
+    /// How many samples more each series has, so that its newest chunk is not all but full.
+    #[arg(long, default_value_t = 8)]
+    more: u64,
     /// Rounds of reading, of which the median counts.
     #[arg(long, default_value_t = 5)]
     rounds: usize,
+    /// Only queries whose name contains this; the store's own figures are left out then.
+    #[arg(long, default_value = "")]
+    only: String,
 }
 
 fn main() -> Result<(), Box<dyn Error>> {
     let arguments = Arguments::parse();
     let data = Data::new(arguments.series)?;
-    let ticks = arguments.hours * 3_600 / arguments.interval;
+    let ticks = arguments.hours * 3_600 / arguments.interval + arguments.more;
     let samples = ticks as f64 * arguments.series as f64;
     let mut generator = data.clone();
     let mut values = Vec::new();
@@ -67,31 +75,39 @@ fn main() -> Result<(), Box<dyn Error>> {
             );
         }
     }
-    let resident = data::resident()? - before;
-    let stats = store.stats();
-    println!("samples                        {samples:>12.0}");
-    println!("ingestion, M samples/s         {:>12.1}", samples / spent.as_secs_f64() / 1e6);
-    println!("resident, bytes/sample         {:>12.2}", resident as f64 / samples);
-    println!("own accounting, bytes/sample   {:>12.2}", stats.bytes as f64 / samples);
-    println!("labels alone, bytes/sample     {:>12.2}", data.label_bytes() as f64 / samples);
+    let end = Timestamp::from_millis(((ticks - 1) * arguments.interval * 1_000).cast_signed());
+    if arguments.only.is_empty() {
+        let resident = data::resident()? - before;
+        let stats = store.stats();
+        println!("samples                        {samples:>12.0}");
+        println!("ingestion, M samples/s         {:>12.1}", samples / spent.as_secs_f64() / 1e6);
+        println!("resident, bytes/sample         {:>12.2}", resident as f64 / samples);
+        println!("own accounting, bytes/sample   {:>12.2}", stats.bytes as f64 / samples);
+        println!("labels alone, bytes/sample     {:>12.2}", data.label_bytes() as f64 / samples);
+        read_all(&store, arguments.rounds)?;
+    }
+    queries::measure(&store, end, arguments.rounds, &arguments.only)
+}
 
+/// Prints what it costs to read every sample of some metrics.
+fn read_all(store: &SeriesStore, rounds: usize) -> Result<(), Box<dyn Error>> {
     for selector in ["http_requests_total", "http_request_duration_seconds_bucket", "process_load"]
     {
         let parsed: Selector = selector.parse()?;
-        let mut rounds = Vec::new();
+        let mut spent = Vec::new();
         let mut read = 0;
-        for _ in 0..arguments.rounds {
+        for _ in 0..rounds {
             read = 0;
             let started = data::cpu_time()?;
-            store.scan(&parsed, TimeRange::all(), &mut |_, samples| {
-                read += black_box(samples).len();
+            store.scan(&parsed, TimeRange::all(), &mut |series| {
+                read += black_box(series.samples).len();
                 ControlFlow::Continue(())
             });
-            rounds.push(data::cpu_time()? - started);
+            spent.push(data::cpu_time()? - started);
         }
-        rounds.sort();
-        let nanos = rounds[rounds.len() / 2].as_secs_f64() * 1e9 / read.max(1) as f64;
-        println!("read {selector:<25} {nanos:>12.2} ns/sample");
+        spent.sort();
+        let nanos = spent[spent.len() / 2].as_secs_f64() * 1e9 / read.max(1) as f64;
+        println!("read {selector:<37} {nanos:>8.2} ns/sample");
     }
     Ok(())
 }

@@ -38,8 +38,8 @@ impl Data {
                 ("job", "api"),
                 ("instance", &format!("10.0.0.{instance}:9090")),
                 ("route", &format!("/r{}", rest % 20)),
-                ("method", ["GET", "POST"][rest / 20 % 2]),
-                ("status", ["200", "201", "404", "500", "503"][rest / 40 % 5]),
+                ("method", ["GET", "POST"][rest % 2]),
+                ("status", ["200", "201", "404", "500", "503"][rest / 20 % 5]),
             ])?);
             state.push(State::Counter { value: 0, most: 1 << (index % 9) });
         }

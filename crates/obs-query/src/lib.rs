@@ -86,7 +86,7 @@ pub mod window;
 
 pub use error::{Error, Problem};
 pub use grid::sample_on_grid;
-pub use queryable::{LOOK_BACK, Queryable, Series, Snapshot};
+pub use queryable::{LOOK_BACK, Queryable, Scanned, Series, Snapshot};
 pub use range::TimeRange;
 pub use selector::{MatchOp, Matcher, Selector};
 pub use stale::{STALE, is_stale};

@@ -1,12 +1,14 @@
 //! What an evaluator reads through: series in, no matter how or where they are kept.
 
 use std::ops::ControlFlow;
+use std::sync::Arc;
 use std::time::Duration;
 
 use obs_model::{Labels, Sample, Timestamp};
 
 use crate::promql::HistogramSeries;
 use crate::stale::{drop_markers, is_stale};
+use crate::store::SeriesList;
 use crate::{Selector, TimeRange};
 
 /// How far an instant reading looks back for a value, as in Prometheus.
@@ -19,6 +21,40 @@ pub struct Series {
     pub labels: Labels,
     /// Its samples; each time stands once.
     pub samples: Vec<Sample>,
+}
+
+/// One series while a source shows it.
+#[derive(Clone, Copy, Debug)]
+pub struct Scanned<'s> {
+    /// What it is, `__name__` included.
+    pub labels: &'s Labels,
+    /// Its samples, by rising time; there is one at least.
+    pub samples: &'s [Sample],
+    /// The list that it is shown from, and its place there.
+    place: Option<(&'s Arc<SeriesList>, usize)>,
+}
+
+impl<'s> Scanned<'s> {
+    /// A series that is in no list.
+    #[must_use]
+    pub fn new(labels: &'s Labels, samples: &'s [Sample]) -> Self {
+        Self { labels, samples, place: None }
+    }
+
+    /// A series of a list, at a place of it.
+    pub(crate) fn of_list(
+        labels: &'s Labels,
+        samples: &'s [Sample],
+        list: &'s Arc<SeriesList>,
+        place: usize,
+    ) -> Self {
+        Self { labels, samples, place: Some((list, place)) }
+    }
+
+    /// The list that it is shown from, and its place there.
+    pub(crate) fn place(&self) -> Option<(&'s Arc<SeriesList>, usize)> {
+        self.place
+    }
 }
 
 /// Something that series can be read from.
@@ -39,13 +75,26 @@ pub trait Queryable: Send + Sync {
         &self,
         selector: &Selector,
         range: TimeRange,
-        visit: &mut dyn FnMut(&Labels, &[Sample]) -> ControlFlow<()>,
+        visit: &mut dyn FnMut(Scanned<'_>) -> ControlFlow<()>,
     ) {
         for series in self.read(selector, range) {
-            if visit(&series.labels, &series.samples).is_break() {
+            if visit(Scanned::new(&series.labels, &series.samples)).is_break() {
                 return;
             }
         }
+    }
+
+    /// As [`Queryable::scan`], of each series the last sample in `range` only: what an instant query needs.
+    fn scan_last(
+        &self,
+        selector: &Selector,
+        range: TimeRange,
+        visit: &mut dyn FnMut(Scanned<'_>) -> ControlFlow<()>,
+    ) {
+        self.scan(selector, range, &mut |mut series| {
+            series.samples = &series.samples[series.samples.len().saturating_sub(1)..];
+            visit(series)
+        });
     }
 
     /// Every series that `selector` accepts and that has native histograms in `range`, in order of labels.

@@ -6,7 +6,8 @@
 
 use obs_model::{Sample, Timestamp};
 
-use super::code::{CHUNK_SAMPLES, column, packed, varint};
+use super::code::packed::{self, Packed};
+use super::code::{CHUNK_SAMPLES, column, varint};
 use crate::TimeRange;
 
 /// The version of the format; others are refused.
@@ -34,6 +35,9 @@ pub(super) struct Chunk {
 #[derive(Debug)]
 pub(super) struct Decoded {
     len: usize,
+    /// The first time and the distance of equally spaced ones.
+    grid: Option<(i64, i64)>,
+    /// Set unless the times are on a grid.
     times: [i64; CHUNK_SAMPLES],
     values: [f64; CHUNK_SAMPLES],
 }
@@ -51,7 +55,7 @@ impl Chunk {
     pub(super) fn from_bytes(bytes: &[u8]) -> Result<Self, Malformed> {
         let mut decoded = Decoded::new();
         decoded.read(bytes).ok_or(Malformed)?;
-        let end = decoded.times().last().copied().ok_or(Malformed)?;
+        let end = decoded.samples().last().ok_or(Malformed)?.timestamp.as_millis();
         Ok(Self { end, bytes: bytes.into() })
     }
 
@@ -83,15 +87,15 @@ impl Chunk {
 
 impl Decoded {
     pub(super) fn new() -> Self {
-        Self { len: 0, times: [0; CHUNK_SAMPLES], values: [0.0; CHUNK_SAMPLES] }
+        Self { len: 0, grid: None, times: [0; CHUNK_SAMPLES], values: [0.0; CHUNK_SAMPLES] }
     }
 
-    pub(super) fn times(&self) -> &[i64] {
-        &self.times[..self.len]
-    }
-
-    pub(super) fn values(&self) -> &[f64] {
-        &self.values[..self.len]
+    /// Every sample.
+    pub(super) fn samples(&self) -> impl Iterator<Item = Sample> {
+        (0..self.len).map(|index| Sample {
+            timestamp: Timestamp::from_millis(self.millis(index)),
+            value: self.values[index],
+        })
     }
 
     /// Reads a chunk of floats; there are no samples if it is none.
@@ -99,28 +103,62 @@ impl Decoded {
         self.len = 0;
         let mut input = bytes;
         let head = read_head(&mut input).filter(|head| head.kind == Kind::Floats)?;
-        head.read_times(&mut input, &mut self.times[..head.len])?;
+        let steps = packed::cut(&mut input, head.len - 1)?;
+        self.grid = steps.constant().map(|step| (head.start, step));
+        match steps.constant() {
+            Some(step) if head.len > 1 => {
+                // The last time exists, and so do all.
+                let last = step.checked_mul(head.len as i64 - 1)?;
+                head.start.checked_add(last).filter(|_| step > 0)?;
+            }
+            Some(_) => {}
+            None => head.unpack_times(steps, &mut self.times[..head.len])?,
+        }
         column::read(&mut input, &mut self.values[..head.len])?;
         self.len = head.len;
         input.is_empty().then_some(())
     }
 
+    /// Appends the samples in `range` to `out`.
     fn copy(&self, range: TimeRange, out: &mut Vec<Sample>) {
-        let (start, end) = (range.start.as_millis(), range.end.as_millis());
-        let times = self.times();
-        let (mut from, mut to) = (0, times.len());
-        if times.first().is_some_and(|first| *first <= start) {
-            from = times.partition_point(|time| *time <= start);
+        let from = self.count_until(range.start.as_millis());
+        let to = self.count_until(range.end.as_millis());
+        if from >= to {
+            return;
         }
-        if times.last().is_some_and(|last| *last > end) {
-            to = times.partition_point(|time| *time <= end);
-        }
-        if from < to {
-            let samples = times[from..to].iter().zip(&self.values[from..to]);
-            out.extend(samples.map(|(time, value)| Sample {
+        let values = &self.values[from..to];
+        if let Some((start, step)) = self.grid {
+            let mut at = start.wrapping_add(step.wrapping_mul(from as i64));
+            out.extend(values.iter().map(|value| {
+                let timestamp = Timestamp::from_millis(at);
+                at = at.wrapping_add(step);
+                Sample { timestamp, value: *value }
+            }));
+        } else {
+            out.extend(self.times[from..to].iter().zip(values).map(|(time, value)| Sample {
                 timestamp: Timestamp::from_millis(*time),
                 value: *value,
             }));
+        }
+    }
+
+    /// How many samples are at `at` or before it: the index of the first one after it.
+    fn count_until(&self, at: i64) -> usize {
+        let Some((start, step)) = self.grid else {
+            return self.times[..self.len].partition_point(|time| *time <= at);
+        };
+        if at < start {
+            return 0;
+        }
+        let steps = at.abs_diff(start) / step.unsigned_abs().max(1);
+        usize::try_from(steps).map_or(self.len, |steps| self.len.min(steps.saturating_add(1)))
+    }
+
+    fn millis(&self, index: usize) -> i64 {
+        match self.grid {
+            // OK because the last time was checked to exist.
+            Some((start, step)) => start.wrapping_add(step.wrapping_mul(index as i64)),
+            None => self.times[index],
         }
     }
 }
@@ -152,11 +190,16 @@ pub(super) fn read_head(input: &mut &[u8]) -> Option<Head> {
 impl Head {
     /// Cuts the times off into `out`, which has room for exactly them; they rise.
     pub(super) fn read_times(&self, input: &mut &[u8], out: &mut [i64]) -> Option<()> {
+        let steps = packed::cut(input, out.len().checked_sub(1)?)?;
+        self.unpack_times(steps, out)
+    }
+
+    fn unpack_times(&self, steps: Packed<'_>, out: &mut [i64]) -> Option<()> {
         let [first, rest @ ..] = out else {
             return None;
         };
         *first = self.start;
-        packed::read(input, rest)?;
+        steps.unpack(rest)?;
         let mut before = self.start;
         for time in rest {
             let next = before.wrapping_add(*time);

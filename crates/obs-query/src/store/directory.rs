@@ -8,6 +8,7 @@ use obs_model::Labels;
 use super::blocks::{Block, SeriesId};
 use super::heap;
 use super::index::Index;
+use super::list::SeriesList;
 use super::selections::{Selection, Selections};
 use crate::Selector;
 
@@ -112,7 +113,10 @@ impl Directory {
         self.put_in_order();
         let mut slots = self.index.find(selector);
         slots.sort_unstable_by_key(|slot| self.entries[*slot as usize].rank);
-        let selection: Selection = slots.into_iter().map(|slot| self.id(slot)).collect();
+        let series = slots
+            .into_iter()
+            .filter_map(|slot| Some((self.id(slot), self.entries[slot as usize].labels.clone()?)));
+        let selection = Selection::new(SeriesList::new(series));
         self.selections.put(selector, &selection, self.by_labels.len());
         selection
     }

@@ -1,6 +1,7 @@
-//! The newest samples of a series, up to a chunk's worth, as they can be read without decoding.
+//! The newest samples of a series, as they can be read without decoding.
 //!
-//! Samples on a grid need no times. A value that stays the same is kept once; integers near each other, which is what
+//! When there are a chunk's worth more than [`KEPT`], the oldest are sealed, so that what rules ask for again and again,
+//! the last few minutes, is never among the sealed. Samples on a grid need no times. A value that stays the same is kept once; integers near each other, which is what
 //! counters have, take four bytes each; anything else takes eight.
 
 use obs_model::{Sample, Timestamp};
@@ -9,6 +10,11 @@ use super::chunk::Chunk;
 use super::code::{CHUNK_SAMPLES, column};
 use super::heap;
 use crate::TimeRange;
+
+/// How many samples stay when the oldest are sealed: five minutes of a 5 s grid.
+const KEPT: usize = 64;
+/// How many samples there may be.
+const MOST: usize = CHUNK_SAMPLES + KEPT;
 
 /// The newest samples of a series.
 #[derive(Debug)]
@@ -45,11 +51,7 @@ impl Head {
     }
 
     pub(super) fn len(&self) -> usize {
-        match &self.values {
-            Values::Same(_, len) => *len as usize,
-            Values::Near(_, offsets) => offsets.len(),
-            Values::Each(values) => values.len(),
-        }
+        self.values.len()
     }
 
     /// The time of the last sample, in milliseconds.
@@ -63,7 +65,13 @@ impl Head {
         Some(self.sample(self.len().checked_sub(1)?))
     }
 
-    /// Adds a sample that is later than every other; `false` if it does not fit and the head has to be sealed first.
+    /// The time of the last sample of the first chunk's worth, in milliseconds.
+    pub(super) fn oldest_end(&self) -> Option<i64> {
+        let last = self.len().min(CHUNK_SAMPLES).checked_sub(1)?;
+        Some(self.millis(last))
+    }
+
+    /// Adds a sample that is later than every other; `false` if it does not fit before the oldest are sealed.
     pub(super) fn push(&mut self, at: i64, value: f64) -> bool {
         let len = self.len();
         if len == 0 {
@@ -74,7 +82,7 @@ impl Head {
         let Some(Ok(offset)) = at.checked_sub(self.first).map(u32::try_from) else {
             return false;
         };
-        if len == CHUNK_SAMPLES {
+        if len == MOST {
             return false;
         }
         match &mut self.times {
@@ -96,44 +104,44 @@ impl Head {
     }
 
     fn begin(&mut self, at: i64, value: f64) {
-        (self.first, self.last) = (at, 0);
-        match &mut self.times {
-            Times::At(offsets) => offsets.push(0),
-            Times::Every(step) => *step = 0,
-        }
-        self.values.begin(value);
+        *self = Self { first: at, last: 0, times: Times::Every(0), values: Values::Same(value, 1) };
     }
 
-    /// Seals every sample; the room that they had is kept for the next ones.
+    /// Seals the oldest samples, a chunk's worth if there are so many; there must be one.
     pub(super) fn seal(&mut self, scratch: &mut Vec<u8>) -> Chunk {
-        let chunk = self.as_chunk(0, scratch);
-        let on_grid = match &mut self.times {
-            Times::At(offsets) => {
-                let on_grid = is_grid(offsets);
-                offsets.clear();
-                on_grid
-            }
-            Times::Every(_) => true,
-        };
-        if on_grid {
-            self.times = Times::Every(0);
-        }
-        match &mut self.values {
-            Values::Same(_, len) => *len = 0,
-            Values::Near(_, offsets) => offsets.clear(),
-            Values::Each(values) => values.clear(),
-        }
+        let count = self.len().min(CHUNK_SAMPLES);
+        let chunk = self.as_chunk(0, count, scratch);
+        self.drop_oldest(count);
         chunk
     }
 
-    /// The samples from the one at `from` as a chunk; there must be one.
-    pub(super) fn as_chunk(&self, from: usize, scratch: &mut Vec<u8>) -> Chunk {
-        let (mut times, mut values) = ([0; CHUNK_SAMPLES], [0.0; CHUNK_SAMPLES]);
-        let len = self.len() - from;
-        for (index, (time, value)) in times.iter_mut().zip(&mut values).take(len).enumerate() {
-            (*time, *value) = (self.millis(from + index), self.values.get(from + index));
+    /// Removes the `count` oldest samples.
+    pub(super) fn drop_oldest(&mut self, count: usize) {
+        if count >= self.len() {
+            *self = Self::new();
+            return;
         }
-        Chunk::seal(&times[..len], &values[..len], scratch)
+        let first = self.millis(count);
+        // OK because the difference was an offset before.
+        let passed = first.abs_diff(self.first) as u32;
+        (self.first, self.last) = (first, self.last - passed);
+        if let Times::At(offsets) = &mut self.times {
+            offsets.drain(..count);
+            offsets.iter_mut().for_each(|offset| *offset -= passed);
+            if let Some(step) = grid_step(offsets) {
+                self.times = Times::Every(step);
+            }
+        }
+        self.values.drop_oldest(count);
+    }
+
+    /// The samples `from..to` as a chunk, of which there are 1 to [`CHUNK_SAMPLES`].
+    pub(super) fn as_chunk(&self, from: usize, to: usize, scratch: &mut Vec<u8>) -> Chunk {
+        let (mut times, mut values) = ([0; CHUNK_SAMPLES], [0.0; CHUNK_SAMPLES]);
+        let (times, values) = (&mut times[..to - from], &mut values[..to - from]);
+        times.iter_mut().zip(from..).for_each(|(time, index)| *time = self.millis(index));
+        self.values.copy(from, values);
+        Chunk::seal(times, values, scratch)
     }
 
     /// Appends the samples in `range` to `out`.
@@ -217,16 +225,55 @@ impl Head {
 }
 
 impl Values {
-    /// The first value; what room there is, is used again if it suits.
-    fn begin(&mut self, value: f64) {
-        match (self, near(value)) {
-            (Self::Near(base, offsets), Some(integer)) => {
-                *base = integer;
-                offsets.push(0);
+    /// Removes the `count` oldest of more values, and looks anew how those that are left are best kept.
+    fn drop_oldest(&mut self, count: usize) {
+        let mut space = [0.0; MOST];
+        let left = self.len() - count;
+        let left = &mut space[..left];
+        self.copy(count, left);
+        let first = left[0];
+        if left.iter().all(|value| value.to_bits() == first.to_bits()) {
+            // OK because there are at most 184.
+            *self = Self::Same(first, left.len() as u32);
+            return;
+        }
+        // What comes is near the new first one.
+        let offset = |value: &f64| i32::try_from(near(*value)? - near(first)?).ok();
+        match (self, near(first).filter(|_| left.iter().all(|value| offset(value).is_some()))) {
+            (Self::Near(base, offsets), Some(new)) => {
+                *base = new;
+                offsets.clear();
+                offsets.extend(left.iter().filter_map(offset));
             }
-            (Self::Each(values), None) => values.push(value),
-            // A change of kind: it may well stay the same now.
-            (values, _) => *values = Self::Same(value, 1),
+            (Self::Each(values), None) => {
+                values.clear();
+                values.extend_from_slice(left);
+            }
+            (values, Some(base)) => {
+                *values = Self::Near(base, left.iter().filter_map(offset).collect());
+            }
+            (values, None) => *values = Self::Each(left.to_vec()),
+        }
+    }
+
+    /// Writes the values from the one at `from` to `out`, of which there must be so many.
+    fn copy(&self, from: usize, out: &mut [f64]) {
+        match self {
+            Self::Same(value, _) => out.fill(*value),
+            Self::Near(base, offsets) => {
+                for (out, offset) in out.iter_mut().zip(&offsets[from..]) {
+                    *out = (*base + i64::from(*offset)) as f64;
+                }
+            }
+            Self::Each(values) => out.copy_from_slice(&values[from..from + out.len()]),
+        }
+    }
+
+    fn len(&self) -> usize {
+        match self {
+            Self::Same(_, len) => *len as usize,
+            Self::Near(_, offsets) => offsets.len(),
+            Self::Each(values) => values.len(),
         }
     }
 
@@ -278,9 +325,9 @@ fn near(value: f64) -> Option<i64> {
     column::integer(value, 0)
 }
 
-/// How much room a list of so many gets: a power of two, but no more than a chunk needs.
+/// How much room a list of so many gets: a power of two, but no more than is ever needed.
 fn room(len: usize) -> usize {
-    len.next_power_of_two().clamp(8, CHUNK_SAMPLES)
+    len.next_power_of_two().clamp(8, MOST)
 }
 
 /// A list with room for one more.
@@ -291,9 +338,10 @@ fn grown<T>(list: &mut Vec<T>) -> &mut Vec<T> {
     list
 }
 
-fn is_grid(offsets: &[u32]) -> bool {
+/// The distance of offsets that are equally spaced; `None` if they are not.
+fn grid_step(offsets: &[u32]) -> Option<u32> {
     let step = offsets.get(1).copied().unwrap_or_default();
-    offsets.windows(2).all(|pair| pair[1] - pair[0] == step)
+    offsets.windows(2).all(|pair| pair[1] - pair[0] == step).then_some(step)
 }
 
 #[cfg(test)]
@@ -310,12 +358,23 @@ mod tests {
 
     #[test]
     fn counters_on_the_grid_take_four_bytes_a_sample_and_constants_none() {
-        let (head, taken) = filled((0..130).map(|tick| (tick * 5_000, (tick * tick) as f64)));
-        assert_eq!((taken, head.bytes()), (CHUNK_SAMPLES, heap::allocation(CHUNK_SAMPLES * 4)));
+        let (mut head, taken) = filled((0..200).map(|tick| (tick * 5_000, (tick * tick) as f64)));
+        assert_eq!((taken, head.bytes()), (MOST, heap::allocation(MOST * 4)));
+        assert_eq!(head.seal(&mut Vec::new()).len(), CHUNK_SAMPLES);
+        assert_eq!((head.len(), head.bytes()), (KEPT, heap::allocation(MOST * 4)));
         let (head, _) = filled((0..120).map(|tick| (tick * 5_000, 0.25)));
         assert_eq!(head.bytes(), 0);
-        let (head, _) = filled((0..120).map(|tick| (tick * 5_000, tick as f64 / 3.0)));
-        assert_eq!(head.bytes(), heap::allocation(CHUNK_SAMPLES * 8));
+        let (head, _) = filled((0..200).map(|tick| (tick * 5_000, tick as f64 / 3.0)));
+        assert_eq!(head.bytes(), heap::allocation(MOST * 8));
+    }
+
+    #[test]
+    fn an_odd_value_widens_the_others_only_until_it_is_sealed() {
+        let values = |tick: i64| if tick == 50 { f64::NAN } else { tick as f64 };
+        let (mut head, _) = filled((0..MOST as i64).map(|tick| (tick * 5_000, values(tick))));
+        assert!(head.bytes() >= MOST * 8);
+        head.seal(&mut Vec::new());
+        assert!(head.bytes() <= MOST * 4);
     }
 
     #[test]
@@ -334,7 +393,7 @@ mod tests {
         fn a_head_gives_back_what_was_put_in_before_and_after_it_is_sealed(
             start in -1_000_000_i64..1_000_000,
             steps in proptest::collection::vec(
-                (prop_oneof![8 => Just(5_000_i64), 1 => 1_i64..20_000], prop_oneof![6 => 0_usize..3, 1 => 3_usize..7]), 1..300),
+                (prop_oneof![8 => Just(5_000_i64), 1 => 1_i64..20_000], prop_oneof![6 => 0_usize..3, 1 => 3_usize..7]), 1..500),
             probes in proptest::collection::vec((-1_100_000_i64..4_000_000, 0_i64..1_000_000), 3),
         ) {
             let values = [0.0, 7.0, 1e6, -0.0, crate::STALE, 0.5, 1e12];
@@ -343,12 +402,12 @@ mod tests {
             for (step, value) in steps {
                 at += step;
                 if !head.push(at, values[value]) {
+                    prop_assert_eq!(head.oldest_end(), Some(given[CHUNK_SAMPLES - 1].0));
                     let chunk = head.seal(&mut scratch);
                     let mut decoded = Decoded::new();
                     decoded.read(chunk.bytes()).unwrap();
-                    prop_assert!(decoded.times().iter().copied().eq(given.iter().map(|(at, _)| *at)));
-                    prop_assert!(decoded.values().iter().map(|v| v.to_bits()).eq(given.iter().map(|(_, v)| v.to_bits())));
-                    given.clear();
+                    let sealed: Vec<_> = given.drain(..CHUNK_SAMPLES).collect();
+                    prop_assert!(decoded.samples().map(|s| (s.timestamp.as_millis(), s.value.to_bits())).eq(sealed.iter().map(|(at, v)| (*at, v.to_bits()))));
                     prop_assert!(head.push(at, values[value]));
                 }
                 given.push((at, values[value]));

@@ -2,7 +2,7 @@
 
 use std::ops::ControlFlow;
 
-use obs_model::{Labels, Sample, Timestamp};
+use obs_model::{Labels, Timestamp};
 
 use super::SeriesStore;
 use super::blocks::SeriesId;
@@ -11,7 +11,7 @@ use super::selections::Selection;
 use super::series::Stored;
 use crate::promql::HistogramSeries;
 use crate::queryable::LOOK_BACK;
-use crate::{Queryable, Selector, Series, Snapshot, TimeRange};
+use crate::{Queryable, Scanned, Selector, Series, Snapshot, TimeRange};
 
 impl SeriesStore {
     /// What a range selector sees: see [`Queryable::select`].
@@ -44,8 +44,8 @@ impl SeriesStore {
 
     /// Shows every series that `selector` accepts, in order of labels, each with its block locked.
     fn each(&self, selector: &Selector, mut visit: impl FnMut(&Stored)) {
-        for id in self.selection(selector).iter() {
-            self.with(*id, &mut visit);
+        for (id, _) in self.selection(selector).iter() {
+            self.with(id, &mut visit);
         }
     }
 
@@ -65,8 +65,9 @@ impl SeriesStore {
 impl Queryable for SeriesStore {
     fn read(&self, selector: &Selector, range: TimeRange) -> Vec<Series> {
         let mut found = Vec::new();
-        self.scan(selector, range, &mut |labels, samples| {
-            found.push(Series { labels: labels.clone(), samples: samples.to_vec() });
+        self.scan(selector, range, &mut |series| {
+            let samples = series.samples.to_vec();
+            found.push(Series { labels: series.labels.clone(), samples });
             ControlFlow::Continue(())
         });
         found
@@ -76,18 +77,33 @@ impl Queryable for SeriesStore {
         &self,
         selector: &Selector,
         range: TimeRange,
-        visit: &mut dyn FnMut(&Labels, &[Sample]) -> ControlFlow<()>,
+        visit: &mut dyn FnMut(Scanned<'_>) -> ControlFlow<()>,
     ) {
         let range = self.kept(range);
         let (mut decoded, mut samples) = (Decoded::new(), Vec::new());
-        for id in self.selection(selector).iter() {
+        let list = self.selection(selector);
+        for (place, (id, labels)) in list.iter().enumerate() {
             samples.clear();
-            let labels = self.with(*id, |stored| {
-                stored.read_into(range, &mut decoded, &mut samples);
-                (!samples.is_empty()).then(|| stored.labels.clone())
-            });
-            if let Some(Some(labels)) = labels
-                && visit(&labels, &samples).is_break()
+            self.with(id, |stored| stored.read_into(range, &mut decoded, &mut samples));
+            if !samples.is_empty()
+                && visit(Scanned::of_list(labels, &samples, &list, place)).is_break()
+            {
+                return;
+            }
+        }
+    }
+
+    fn scan_last(
+        &self,
+        selector: &Selector,
+        range: TimeRange,
+        visit: &mut dyn FnMut(Scanned<'_>) -> ControlFlow<()>,
+    ) {
+        let range = self.kept(range);
+        let list = self.selection(selector);
+        for (place, (id, labels)) in list.iter().enumerate() {
+            if let Some(Some(last)) = self.with(id, |stored| stored.last_in(range))
+                && visit(Scanned::of_list(labels, &[last], &list, place)).is_break()
             {
                 return;
             }

@@ -6,18 +6,18 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use obs_model::Labels;
 
-use super::blocks::SeriesId;
+use super::list::SeriesList;
 use crate::Selector;
 
 /// How many selectors are kept at most.
 const MAX_SELECTORS: usize = 4_096;
-/// How many ids are kept at most in all, beside four for each series of the store.
+/// How many series are kept at most in all lists together, beside four for each series of the store.
 const MIN_IDS: usize = 16_384;
 /// About what an entry takes beside its ids, in bytes.
 const ENTRY_BYTES: usize = 512;
 
-/// The series that a selector accepts, in order of labels.
-pub(super) type Selection = Arc<[SeriesId]>;
+/// What a selector found.
+pub(super) type Selection = Arc<SeriesList>;
 
 /// What selectors found, by the one metric that they are about, if they are about one.
 #[derive(Debug, Default)]
@@ -78,7 +78,7 @@ impl Selections {
 
     /// The memory that it takes, in bytes.
     pub(super) fn bytes(&self) -> usize {
-        self.selectors * ENTRY_BYTES + self.ids * size_of::<SeriesId>()
+        self.selectors * ENTRY_BYTES + self.ids * SeriesList::BYTES_PER_SERIES
     }
 
     /// Forgets the half that was not asked for the longest.
@@ -121,13 +121,15 @@ fn key(metric: Option<&str>) -> Option<Box<str>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::store::blocks::SeriesId;
 
     fn selector(text: &str) -> Selector {
         text.parse().unwrap()
     }
 
     fn ids(count: u32) -> Selection {
-        (0..count).map(|slot| SeriesId { slot, version: 0 }).collect()
+        let id = |slot| SeriesId { slot, version: 0 };
+        Arc::new(SeriesList::new((0..count).map(|slot| (id(slot), Labels::empty()))))
     }
 
     #[test]
@@ -141,7 +143,7 @@ mod tests {
         let left: Vec<_> =
             texts.into_iter().filter(|text| selections.get(&selector(text)).is_some()).collect();
         assert_eq!(left, [r#"a{l="2"}"#, "b", r#"{m="1"}"#]);
-        assert_eq!(selections.bytes(), 3 * (ENTRY_BYTES + 3 * 8));
+        assert_eq!(selections.bytes(), 3 * (ENTRY_BYTES + 3 * SeriesList::BYTES_PER_SERIES));
     }
 
     #[test]

@@ -62,7 +62,7 @@ impl Stored {
 
     /// When the oldest chunk ends, in milliseconds; for a series without samples, when it was made.
     pub(super) fn oldest_end(&self) -> i64 {
-        let floats = self.sealed.first().map(Chunk::end).or_else(|| self.head.last_millis());
+        let floats = self.sealed.first().map(Chunk::end).or_else(|| self.head.oldest_end());
         let natives = self.natives.as_ref().and_then(|natives| natives.oldest_end());
         match (floats, natives) {
             (Some(floats), Some(natives)) => floats.min(natives),
@@ -78,7 +78,7 @@ impl Stored {
 
     /// Whether removing the oldest chunk leaves nothing.
     pub(super) fn has_one_chunk(&self) -> bool {
-        let floats = self.sealed.len() + usize::from(self.head.len() > 0);
+        let floats = self.sealed.len() + self.head.len().div_ceil(CHUNK_SAMPLES);
         floats + self.natives.as_ref().map_or(0, |natives| natives.chunks()) <= 1
     }
 
@@ -107,17 +107,16 @@ impl Stored {
         }
         let before = self.head.bytes();
         let mut grown = 0;
-        if !self.head.push(at, value) {
-            grown += self.seal_head(scratch);
-            // OK because an emptied head takes any sample.
-            self.head.push(at, value);
+        // This ends because a head that is empty takes any sample.
+        while !self.head.push(at, value) {
+            grown += self.seal_oldest(scratch);
         }
         grown += self.head.bytes().cast_signed() - before.cast_signed();
         Ok((Taken::Stored, grown))
     }
 
-    /// Seals the head, which must not be empty, and says by how many bytes the chunks grew; the head counts apart.
-    fn seal_head(&mut self, scratch: &mut Vec<u8>) -> isize {
+    /// Seals the oldest of the head and says by how many bytes the chunks grew; the head counts apart.
+    fn seal_oldest(&mut self, scratch: &mut Vec<u8>) -> isize {
         let chunk = self.head.seal(scratch);
         self.untaken.0 += 1;
         self.adopt_chunk(chunk)
@@ -164,7 +163,7 @@ impl Stored {
 
     /// Removes the oldest chunk: how many samples that were.
     pub(super) fn pop_oldest(&mut self) -> usize {
-        let floats = self.sealed.first().map(Chunk::end).or_else(|| self.head.last_millis());
+        let floats = self.sealed.first().map(Chunk::end).or_else(|| self.head.oldest_end());
         if let Some(natives) = &mut self.natives
             && natives.oldest_end().is_some_and(|end| floats.is_none_or(|floats| end < floats))
         {
@@ -176,7 +175,9 @@ impl Stored {
             return samples;
         }
         if self.sealed.is_empty() {
-            return std::mem::replace(&mut self.head, Head::new()).len();
+            let samples = self.head.len().min(CHUNK_SAMPLES);
+            self.head.drop_oldest(samples);
+            return samples;
         }
         let samples = self.sealed.remove(0).len();
         self.untaken.0 = self.untaken.0.min(length(&self.sealed));
@@ -268,10 +269,12 @@ impl Stored {
         scratch: &mut Vec<u8>,
         mut show: impl FnMut(i64, i64, &[u8]),
     ) {
-        let from = self.head.count_until(after);
-        if from < self.head.len() {
-            let chunk = self.head.as_chunk(from, scratch);
+        let (mut from, len) = (self.head.count_until(after), self.head.len());
+        while from < len {
+            let to = len.min(from + CHUNK_SAMPLES);
+            let chunk = self.head.as_chunk(from, to, scratch);
             show(chunk.start(), chunk.end(), chunk.bytes());
+            from = to;
         }
         let natives = self.natives.as_ref();
         if let Some(chunk) = natives.and_then(|natives| natives.head_as_chunk(after, scratch)) {

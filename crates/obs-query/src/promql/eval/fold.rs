@@ -4,9 +4,9 @@
 use super::Evaluator;
 use super::aggregate::group_labels;
 use super::column::{ABSENT, Column, Grid, Row, is_absent};
-use super::identity::Identity;
-use super::matching::Groups;
-use super::range::RowSink;
+use super::identity::{Identity, Subject};
+use super::numbers::Numbers;
+use super::range::{RowSink, surely_differs};
 use super::select::Reading;
 use crate::Error;
 use crate::promql::ast::{AggregateOp, Grouping};
@@ -38,8 +38,8 @@ impl Evaluator<'_> {
         let mut folder = Folder::new(self, plan.op, &plan.grouping, grid);
         let outcome = match &plan.expr.kind {
             PlanKind::Instant(instant) => {
-                self.each_selected(instant, grid, Reading::Value, &mut |labels, column| {
-                    folder.add(labels.clone().into(), false, column)
+                self.each_selected(instant, grid, Reading::Value, &mut |subject, column| {
+                    folder.add(subject, false, column)
                 })
             }
             PlanKind::Call(call) if call.function != Function::AbsentOverTime => {
@@ -47,7 +47,7 @@ impl Evaluator<'_> {
                     return Ok(None);
                 };
                 let sink: RowSink<'_> =
-                    &mut |labels, drop_name, column| folder.add(labels, drop_name, column);
+                    &mut |subject, drop_name, column| folder.add(subject, drop_name, column);
                 self.each_row(&call, grid, sink)
             }
             _ => return Ok(None),
@@ -79,10 +79,10 @@ struct Folder<'f, 'a> {
     evaluator: &'f Evaluator<'a>,
     op: AggregateOp,
     grouping: &'f Grouping,
-    numbers: Groups<'f>,
+    numbers: Numbers<'f>,
     groups: Vec<Group>,
-    /// What was folded, to find out whether two series could not be told apart.
-    folded: Vec<Row>,
+    /// What was folded and may not differ from the others, to find out whether it does.
+    doubtful: Vec<Row>,
     steps: usize,
     /// Whether a series turned out to have histograms, which are not folded here.
     saw_histogram: bool,
@@ -99,20 +99,20 @@ impl<'f, 'a> Folder<'f, 'a> {
             evaluator,
             op,
             grouping,
-            numbers: Groups::new(!grouping.without, &grouping.labels),
+            numbers: Numbers::new(grouping),
             groups: Vec::new(),
-            folded: Vec::new(),
+            doubtful: Vec::new(),
             steps: grid.steps,
             saw_histogram: false,
         }
     }
 
-    fn add(&mut self, labels: Identity, drop_name: bool, column: &Column) -> Result<(), Error> {
+    fn add(&mut self, subject: Subject<'_>, drop_name: bool, column: &Column) -> Result<(), Error> {
         if column.histograms.is_some() {
             self.saw_histogram = true;
             return Err(execution("a histogram cannot be folded as it is read"));
         }
-        let number = self.numbers.of(&labels);
+        let number = self.numbers.of(subject);
         if number == self.groups.len() {
             self.evaluator.budget.room_for(number + 1, self.steps)?;
             self.evaluator.budget.hold(self.steps)?;
@@ -121,8 +121,8 @@ impl<'f, 'a> Folder<'f, 'a> {
                 AggregateOp::Avg => State::Means(vec![None; self.steps]),
                 _ => State::Numbers(vec![ABSENT; self.steps]),
             };
-            let group = group_labels(self.grouping, &labels).into();
-            self.groups.push(Group { labels: group, drop_name, state });
+            let labels = group_labels(self.grouping, &subject.identity()).into();
+            self.groups.push(Group { labels, drop_name, state });
         }
         let group = &mut self.groups[number];
         group.drop_name |= drop_name;
@@ -131,12 +131,15 @@ impl<'f, 'a> Folder<'f, 'a> {
             State::Means(means) => add_to(means, column, Mean::of, Mean::add),
             State::Numbers(numbers) => fold_numbers(self.op, numbers, column),
         }
-        self.folded.push(Row { labels, drop_name, column: Column::of_floats(Vec::new()) });
+        if !surely_differs(subject) {
+            let column = Column::of_floats(Vec::new());
+            self.doubtful.push(Row { labels: subject.identity(), drop_name, column });
+        }
         Ok(())
     }
 
     fn finish(self) -> Result<Vec<Row>, Error> {
-        self.evaluator.unique(self.folded)?;
+        self.evaluator.unique(self.doubtful)?;
         let rows = self.groups.into_iter().map(|Group { labels, drop_name, state }| {
             let floats = match state {
                 State::Sums(sums) => values(sums, Sum::total),

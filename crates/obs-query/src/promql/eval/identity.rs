@@ -4,8 +4,11 @@
 //! aggregated right away, so that a dropped name is only marked until somebody asks for the labels.
 
 use std::cmp::Ordering;
+use std::sync::Arc;
 
 use obs_model::{Labels, METRIC_NAME_LABEL};
+
+use crate::store::SeriesList;
 
 /// Whether a label is about the metric rather than about the series: its name, type and unit.
 pub(super) fn is_about_metric(name: &str) -> bool {
@@ -21,6 +24,27 @@ pub(super) fn without_metric(labels: &Labels) -> Labels {
     }
 }
 
+/// What a series is, while it is shown: nothing is copied or counted until somebody wants to keep it.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Subject<'s> {
+    pub(super) labels: &'s Labels,
+    /// The list of a store that it is shown from, and its place there.
+    pub(super) place: Option<(&'s Arc<SeriesList>, usize)>,
+    /// Whether the labels about the metric do not count.
+    pub(super) bare: bool,
+}
+
+impl<'s> Subject<'s> {
+    /// A series that is in no list.
+    pub(super) fn new(labels: &'s Labels) -> Self {
+        Self { labels, place: None, bare: false }
+    }
+
+    pub(super) fn identity(&self) -> Identity {
+        Identity { labels: self.labels.clone(), bare: self.bare }
+    }
+}
+
 /// The labels of a row.
 #[derive(Clone, Debug)]
 pub(super) struct Identity {
@@ -30,6 +54,11 @@ pub(super) struct Identity {
 }
 
 impl Identity {
+    /// The labels, of which those about the metric do not count.
+    pub(super) fn bare(labels: &Labels) -> Self {
+        Self { labels: labels.clone(), bare: true }
+    }
+
     /// Drops the labels about the metric.
     pub(super) fn drop_metric(&mut self) {
         self.bare = true;

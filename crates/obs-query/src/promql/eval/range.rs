@@ -3,17 +3,18 @@
 use obs_model::{Labels, METRIC_NAME_LABEL, Sample, Timestamp};
 
 use super::Evaluator;
+use super::change::Change;
 use super::column::{Column, Grid, Row};
-use super::identity::Identity;
+use super::identity::Subject;
 use super::rate::Resets;
 use super::select::SeriesView;
-use super::{over_time, rate, regression};
+use super::{over_time, rate, regression, rows};
 use crate::Error;
 use crate::promql::annotation::Note;
 use crate::promql::error::execution;
 use crate::promql::functions::Function;
 use crate::promql::native::HistogramSample;
-use crate::promql::plan::{CallPlan, Plan, PlanKind, RangePlan};
+use crate::promql::plan::{CallPlan, Plan, PlanKind, RangePlan, RangeSource};
 use crate::promql::span::Span;
 use crate::promql::value::SampleValue;
 
@@ -49,7 +50,8 @@ impl Window<'_> {
 pub(super) type Outcome = Result<Option<SampleValue>, Error>;
 
 /// What is done with each row: what it is, whether its name goes away, and its values, whose column is used again.
-pub(super) type RowSink<'v> = &'v mut dyn FnMut(Identity, bool, &mut Column) -> Result<(), Error>;
+pub(super) type RowSink<'v> =
+    &'v mut dyn FnMut(Subject<'_>, bool, &mut Column) -> Result<(), Error>;
 
 type WindowFn = fn(&Evaluator<'_>, &Window<'_>) -> Outcome;
 
@@ -94,6 +96,25 @@ pub(super) struct RangeCall<'p> {
     arguments: Vec<Vec<f64>>,
 }
 
+impl RangeCall<'_> {
+    /// Whether every series that it reads is known to have the same name.
+    fn of_one_metric(&self) -> bool {
+        match &self.range.source {
+            RangeSource::Selector(selector) => selector.metric_name().is_some(),
+            RangeSource::Subquery { .. } => false,
+        }
+    }
+}
+
+/// Whether a series of a list is known to differ from all others of it, with the labels that count.
+pub(super) fn surely_differs(subject: Subject<'_>) -> bool {
+    match subject.place {
+        Some(_) if !subject.bare => true,
+        Some((list, _)) => list.differ_without_metric(rows::differ_without_metric),
+        None => false,
+    }
+}
+
 impl Evaluator<'_> {
     /// Evaluates a function of a window; `None` if it is no such function.
     pub(super) fn range_call(
@@ -106,16 +127,21 @@ impl Evaluator<'_> {
         };
         let before = self.budget.held();
         let mut rows = Vec::new();
-        self.each_row(&call, grid, &mut |labels, drop_name, column| {
+        let mut differ = true;
+        self.each_row(&call, grid, &mut |subject, drop_name, column| {
             self.budget.room_for(rows.len() + 1, grid.steps)?;
             self.budget.hold(column.count())?;
             let column = std::mem::replace(column, Column::absent(grid.steps));
-            rows.push(Row { labels, drop_name, column });
+            differ = differ && surely_differs(subject);
+            rows.push(Row { labels: subject.identity(), drop_name, column });
             Ok(())
         })?;
         self.budget.settle(before, &rows)?;
         if call.function == Function::AbsentOverTime {
             return self.absent_steps(rows, &call.range.absent, grid).map(Some);
+        }
+        if differ {
+            return Ok(Some(rows));
         }
         self.unique(rows).map(Some)
     }
@@ -155,18 +181,22 @@ impl Evaluator<'_> {
         }
         self.budget.room_for(1, grid.steps)?;
         let mut column = Column::absent(grid.steps);
+        let drops = call.function != Function::LastOverTime;
+        let mut noted = false;
         self.each_series(call.range, grid, &mut |series, drop_name| {
             column.reset();
             if self.walk(call, series, grid, &mut column)? == 0 {
                 return Ok(());
             }
-            self.note_non_counter(call, series.labels, &column);
-            let mut labels = Identity::from(series.labels.clone());
-            let drops = call.function != Function::LastOverTime;
-            if drops && !self.options.delayed_name_removal {
-                labels.drop_metric();
+            if !noted {
+                self.note_non_counter(call, series.subject.labels, &column);
+                // Series of one metric would only be noted once more, unless their labels say what they are.
+                noted = column.has_floats()
+                    && call.of_one_metric()
+                    && !self.options.type_and_unit_labels;
             }
-            sink(labels, drop_name || drops, &mut column)
+            let bare = drops && !self.options.delayed_name_removal;
+            sink(Subject { bare, ..series.subject }, drop_name || drops, &mut column)
         })
     }
 
@@ -178,7 +208,14 @@ impl Evaluator<'_> {
         grid: &Grid,
         column: &mut Column,
     ) -> Result<usize, Error> {
-        let SeriesView { labels, floats, histograms } = series;
+        let SeriesView { subject: Subject { labels, .. }, floats, histograms } = series;
+        if histograms.is_empty()
+            && let Some(change) = Change::of(call.function)
+        {
+            self.budget.work(grid.steps)?;
+            let (window, when) = (call.range.window, call.range.when);
+            return Ok(change.walk(floats, window, when, grid, &mut column.floats));
+        }
         let mut float_bounds = Bounds::default();
         let mut histogram_bounds = Bounds::default();
         let counter = matches!(call.function, Function::Rate | Function::Increase);

@@ -8,6 +8,7 @@ use obs_model::{Labels, Sample, Timestamp};
 
 use super::Evaluator;
 use super::column::{Column, Grid, Row, Value};
+use super::identity::Identity;
 use crate::Error;
 use crate::promql::error::execution;
 use crate::promql::native::HistogramSample;
@@ -76,6 +77,16 @@ impl Evaluator<'_> {
         }
         Ok(Value::Vector(rows))
     }
+}
+
+/// Whether series differ without the labels about the metric.
+pub(super) fn differ_without_metric(series: &[Labels]) -> bool {
+    let row = |labels| Row {
+        labels: Identity::bare(labels),
+        drop_name: true,
+        column: Column::of_floats(Vec::new()),
+    };
+    !has_duplicates(&mut series.iter().map(row).collect::<Vec<_>>())
 }
 
 /// Whether two rows cannot be told apart.

@@ -6,11 +6,12 @@ use obs_model::{Labels, Sample, Timestamp};
 
 use super::Evaluator;
 use super::column::{Column, Grid, Row};
+use super::identity::Subject;
 use crate::promql::native::{HistogramSample, HistogramSeries};
 use crate::promql::plan::{InstantPlan, When};
 use crate::promql::value::SampleValue;
 use crate::stale::{drop_markers, is_stale};
-use crate::{Error, Selector, TimeRange};
+use crate::{Error, Scanned, Selector, TimeRange};
 
 /// One series as it was read.
 #[derive(Debug)]
@@ -26,7 +27,8 @@ impl RawSeries {
     }
 
     pub(super) fn view(&self) -> SeriesView<'_> {
-        SeriesView { labels: &self.labels, floats: &self.floats, histograms: &self.histograms }
+        let subject = Subject::new(&self.labels);
+        SeriesView { subject, floats: &self.floats, histograms: &self.histograms }
     }
 
     /// Takes stale markers out.
@@ -39,7 +41,7 @@ impl RawSeries {
 /// One series while it is being gone through.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct SeriesView<'s> {
-    pub(super) labels: &'s Labels,
+    pub(super) subject: Subject<'s>,
     pub(super) floats: &'s [Sample],
     pub(super) histograms: &'s [HistogramSample],
 }
@@ -48,7 +50,7 @@ pub(super) struct SeriesView<'s> {
 type Visit<'v> = &'v mut dyn FnMut(SeriesView<'_>) -> Result<(), Error>;
 
 /// What is done with each series that a selector selects; the column is used again for the next one.
-pub(super) type Sink<'v> = &'v mut dyn FnMut(&Labels, &mut Column) -> Result<(), Error>;
+pub(super) type Sink<'v> = &'v mut dyn FnMut(Subject<'_>, &mut Column) -> Result<(), Error>;
 
 impl Evaluator<'_> {
     /// Shows the series that `selector` accepts, with what they have between `after` and `until`; in order of labels.
@@ -59,6 +61,7 @@ impl Evaluator<'_> {
         selector: &Selector,
         after: i64,
         until: i64,
+        extent: Extent,
         visit: Visit<'_>,
     ) -> Result<(), Error> {
         let range =
@@ -71,10 +74,15 @@ impl Evaluator<'_> {
             return Ok(());
         }
         let mut outcome = Ok(());
-        self.source.scan(selector, range, &mut |labels, floats| {
-            outcome = visit(SeriesView { labels, floats, histograms: &[] });
+        let mut show = |series: Scanned<'_>| {
+            let subject = Subject { labels: series.labels, place: series.place(), bare: false };
+            outcome = visit(SeriesView { subject, floats: series.samples, histograms: &[] });
             if outcome.is_ok() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
-        });
+        };
+        match extent {
+            Extent::Whole => self.source.scan(selector, range, &mut show),
+            Extent::Last => self.source.scan_last(selector, range, &mut show),
+        }
         outcome
     }
 
@@ -120,17 +128,19 @@ impl Evaluator<'_> {
         visit: Visit<'_>,
     ) -> Result<(), Error> {
         let after = when.at_step(grid.start).saturating_sub(window);
-        self.each(selector, after, when.at_step(grid.end()), &mut |series| {
+        let until = when.at_step(grid.end());
+        self.each(selector, after, until, Extent::Whole, &mut |series| {
             let stale = series.floats.iter().any(|sample| is_stale(sample.value))
                 || series.histograms.iter().any(|sample| is_stale(sample.value.sum));
             if stale {
                 let mut live = RawSeries {
-                    labels: series.labels.clone(),
+                    labels: series.subject.labels.clone(),
                     floats: series.floats.to_vec(),
                     histograms: series.histograms.to_vec(),
                 };
                 live.drop_markers();
-                return if live.len() == 0 { Ok(()) } else { visit(live.view()) };
+                let view = SeriesView { subject: series.subject, ..live.view() };
+                return if live.len() == 0 { Ok(()) } else { visit(view) };
             }
             visit(series)
         })
@@ -153,11 +163,11 @@ impl Evaluator<'_> {
         reading: Reading,
     ) -> Result<Vec<Row>, Error> {
         let mut rows = Vec::new();
-        self.each_selected(plan, grid, reading, &mut |labels, column| {
+        self.each_selected(plan, grid, reading, &mut |subject, column| {
             self.budget.room_for(rows.len() + 1, grid.steps)?;
             self.budget.hold(column.count())?;
             let column = std::mem::replace(column, Column::absent(grid.steps));
-            rows.push(Row { labels: labels.clone().into(), drop_name: false, column });
+            rows.push(Row { labels: subject.identity(), drop_name: false, column });
             Ok(())
         })?;
         Ok(rows)
@@ -178,7 +188,9 @@ impl Evaluator<'_> {
         let look_back = self.options.look_back_millis();
         let after = plan.when.at_step(grid.start).saturating_sub(look_back);
         let mut column = Column::absent(grid.steps);
-        self.each(&plan.selector, after, plan.when.at_step(grid.end()), &mut |series| {
+        let until = plan.when.at_step(grid.end());
+        let extent = if grid.steps == 1 { Extent::Last } else { Extent::Whole };
+        self.each(&plan.selector, after, until, extent, &mut |series| {
             column.reset();
             let count = if series.histograms.is_empty() {
                 self.last_floats(series.floats, plan.when, grid, reading, &mut column)?
@@ -189,7 +201,7 @@ impl Evaluator<'_> {
                 return self.budget.work(series.floats.len() + 1);
             }
             self.budget.pass(count)?;
-            sink(series.labels, &mut column)
+            sink(series.subject, &mut column)
         })
     }
 
@@ -250,6 +262,14 @@ impl Evaluator<'_> {
         }
         Ok(count)
     }
+}
+
+/// What is read of a series.
+#[derive(Clone, Copy)]
+enum Extent {
+    Whole,
+    /// The last number only; of native histograms everything.
+    Last,
 }
 
 /// What is read of a sample.

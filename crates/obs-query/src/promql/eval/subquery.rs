@@ -94,7 +94,7 @@ impl Evaluator<'_> {
         self.each_series(range, &grid, &mut |view, drop_name| {
             self.budget.hold(view.floats.len() + view.histograms.len())?;
             let drop_name = drop_name && self.options.delayed_name_removal;
-            let labels = view.labels;
+            let labels = view.subject.labels;
             series.push(MatrixSeries {
                 labels: if drop_name { identity::without_metric(labels) } else { labels.clone() },
                 floats: view.floats.to_vec(),

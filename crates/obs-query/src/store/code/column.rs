@@ -69,12 +69,11 @@ pub(in crate::store) fn read(input: &mut &[u8], out: &mut [f64]) -> Option<()> {
         let count = varint::take_byte(input)?;
         odd = varint::take(input, usize::from(count) * 9)?;
     }
-    let mut space = [0_i64; CHUNK_SAMPLES];
-    let integers = space.get_mut(..out.len())?;
+    let power = *POWERS.get(usize::from(tag >> SCALE_SHIFT))?;
     match tag & KIND_BITS {
         CONSTANT => out.fill(varint::take_float(input)?),
-        INTEGERS => packed::read(input, integers)?,
-        STEPS => read_steps(input, integers)?,
+        INTEGERS => read_integers(input, out, power)?,
+        STEPS => read_steps(input, out, power)?,
         XOR => xor::read(input, out)?,
         RAW => {
             for out in out.iter_mut() {
@@ -83,17 +82,6 @@ pub(in crate::store) fn read(input: &mut &[u8], out: &mut [f64]) -> Option<()> {
         }
         _ => return None,
     }
-    if matches!(tag & KIND_BITS, INTEGERS | STEPS) {
-        match tag >> SCALE_SHIFT {
-            0 => out.iter_mut().zip(integers).for_each(|(out, integer)| *out = *integer as f64),
-            scale => {
-                let power = *POWERS.get(usize::from(scale))?;
-                out.iter_mut()
-                    .zip(integers)
-                    .for_each(|(out, integer)| *out = *integer as f64 / power);
-            }
-        }
-    }
     while let Some((index, rest)) = odd.split_first() {
         odd = rest;
         *out.get_mut(usize::from(*index))? = varint::take_float(&mut odd)?;
@@ -101,18 +89,47 @@ pub(in crate::store) fn read(input: &mut &[u8], out: &mut [f64]) -> Option<()> {
     Some(())
 }
 
-fn read_steps(input: &mut &[u8], out: &mut [i64]) -> Option<()> {
-    let [first, rest @ ..] = out else {
+fn read_integers(input: &mut &[u8], out: &mut [f64], power: f64) -> Option<()> {
+    let packed = packed::cut(input, out.len())?;
+    if packed.is_plain() {
+        packed.each(out, |out, integer| *out = integer as f64);
+    } else {
+        let mut space = [0; CHUNK_SAMPLES];
+        let integers = space.get_mut(..out.len())?;
+        packed.unpack(integers)?;
+        out.iter_mut().zip(integers).for_each(|(out, integer)| *out = *integer as f64);
+    }
+    scale(out, power);
+    Some(())
+}
+
+fn read_steps(input: &mut &[u8], out: &mut [f64], power: f64) -> Option<()> {
+    let [first, rest @ ..] = &mut *out else {
         return Some(());
     };
-    *first = varint::read_signed(input)?;
-    let mut before = *first;
-    packed::read(input, rest)?;
-    for out in rest {
-        before = before.wrapping_add(*out);
-        *out = before;
+    let mut before = varint::read_signed(input)?;
+    *first = before as f64;
+    let packed = packed::cut(input, rest.len())?;
+    let mut put = |out: &mut f64, step: i64| {
+        before = before.wrapping_add(step);
+        *out = before as f64;
+    };
+    if packed.is_plain() {
+        packed.each(rest, put);
+    } else {
+        let mut space = [0; CHUNK_SAMPLES];
+        let steps = space.get_mut(..rest.len())?;
+        packed.unpack(steps)?;
+        rest.iter_mut().zip(steps).for_each(|(out, step)| put(out, *step));
     }
+    scale(out, power);
     Some(())
+}
+
+fn scale(values: &mut [f64], power: f64) {
+    if power != 1.0 {
+        values.iter_mut().for_each(|value| *value /= power);
+    }
 }
 
 /// Floats that are integers divided by a power of ten, but for a few odd ones.

@@ -128,13 +128,24 @@ pub(in crate::store) fn write(values: &[i64], out: &mut Vec<u8>) {
     Plan::of(values).write(values, out);
 }
 
-/// Cuts a list of as many integers as `out` has room for off the front.
-pub(in crate::store) fn read(input: &mut &[u8], out: &mut [i64]) -> Option<()> {
+/// A list of integers as it was cut off, not unpacked yet.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::store) struct Packed<'b> {
+    base: i64,
+    shift: u32,
+    width: u32,
+    outlier_count: u8,
+    outliers: &'b [u8],
+    payload: &'b [u8],
+}
+
+/// Cuts a list of `count` integers off the front.
+pub(in crate::store) fn cut<'b>(input: &mut &'b [u8], count: usize) -> Option<Packed<'b>> {
     let base = varint::read_signed(input)?;
     let control = varint::take_byte(input)?;
     let width = u32::from(control & WIDTH_BITS);
     let shift = if control & HAS_SHIFT != 0 { u32::from(varint::take_byte(input)?) } else { 0 };
-    if width > MAX_WIDTH || shift > 63 || out.len() > CHUNK_SAMPLES {
+    if width > MAX_WIDTH || shift > 63 || count > CHUNK_SAMPLES {
         return None;
     }
     let mut outliers: &[u8] = &[];
@@ -145,35 +156,72 @@ pub(in crate::store) fn read(input: &mut &[u8], out: &mut [i64]) -> Option<()> {
         for _ in 0..outlier_count {
             let index = varint::take_byte(input)?;
             varint::read(input)?;
-            if usize::from(index) >= out.len() {
+            if usize::from(index) >= count {
                 return None;
             }
         }
     }
-    if width == 0 {
-        out.fill(base);
-    } else {
-        let payload = varint::take(input, packed_len(out.len(), width))?;
-        unpack(payload, width, out, |packed| base.wrapping_add((packed << shift).cast_signed()));
-    }
-    for _ in 0..outlier_count {
-        let index = varint::take_byte(&mut outliers)?;
-        out[usize::from(index)] = base.wrapping_add(varint::read_signed(&mut outliers)?);
-    }
-    Some(())
+    let payload = varint::take(input, packed_len(count, width))?;
+    Some(Packed { base, shift, width, outlier_count, outliers, payload })
 }
 
-/// Takes numbers of `width` bits apart, each turned into what `number` makes of it.
-fn unpack(payload: &[u8], width: u32, out: &mut [i64], number: impl Fn(u64) -> i64) {
-    // With eight bytes more than the longest payload has, each number is one load away.
-    let mut padded = [0_u8; (CHUNK_SAMPLES * MAX_WIDTH as usize).div_ceil(8) + 8];
-    padded[..payload.len()].copy_from_slice(payload);
-    let mask = (1_u64 << width) - 1;
-    let mut bit = 0;
-    for out in out {
-        let word = padded[bit / 8..].first_chunk::<8>().map_or(0, |word| u64::from_le_bytes(*word));
-        *out = number((word >> (bit % 8)) & mask);
-        bit += width as usize;
+impl Packed<'_> {
+    /// The integer that all are, if they are for sure.
+    pub(in crate::store) fn constant(&self) -> Option<i64> {
+        (self.width == 0 && self.outlier_count == 0).then_some(self.base)
+    }
+
+    /// Whether every integer is packed, so that [`Packed::each`] shows them all.
+    pub(in crate::store) fn is_plain(&self) -> bool {
+        self.outlier_count == 0
+    }
+
+    /// Writes the integers to `out`, which has room for exactly them.
+    pub(in crate::store) fn unpack(&self, out: &mut [i64]) -> Option<()> {
+        self.each(out, |out, integer| *out = integer);
+        let mut outliers = self.outliers;
+        for _ in 0..self.outlier_count {
+            let index = usize::from(varint::take_byte(&mut outliers)?);
+            let distance = varint::read_signed(&mut outliers)?;
+            *out.get_mut(index)? = self.base.wrapping_add(distance);
+        }
+        Some(())
+    }
+
+    /// Puts each integer that is not an outlier into its place of `out`, in order; an outlier is shown as the base.
+    pub(in crate::store) fn each<T>(&self, out: &mut [T], mut put: impl FnMut(&mut T, i64)) {
+        let Self { base, shift, width, payload, .. } = *self;
+        if width == 0 {
+            out.iter_mut().for_each(|out| put(out, base));
+            return;
+        }
+        let width = width as usize;
+        let mask = (1_u64 << width) - 1;
+        let mut number = |bytes: &[u8], bit: usize, out: &mut T| {
+            let word = bytes.get(bit / 8..).and_then(<[u8]>::first_chunk::<8>);
+            let word = word.map_or(0, |word| u64::from_le_bytes(*word));
+            let packed = ((word >> (bit % 8)) & mask) << shift;
+            put(out, base.wrapping_add(packed.cast_signed()));
+        };
+        // Those of which eight bytes can be loaded at once, and the rest from a copy with some bytes more.
+        let direct = ((payload.len().saturating_sub(7) * 8).div_ceil(width)).min(out.len());
+        let (first, rest) = out.split_at_mut(direct);
+        let mut bit = 0;
+        for out in first {
+            number(payload, bit, out);
+            bit += width;
+        }
+        let mut padded = [0; 24];
+        let start = bit / 8;
+        let tail = payload.get(start..).unwrap_or_default();
+        if let Some(place) = padded.get_mut(..tail.len()) {
+            place.copy_from_slice(tail);
+        }
+        bit -= start * 8;
+        for out in rest {
+            number(&padded, bit, out);
+            bit += width;
+        }
     }
 }
 
@@ -208,7 +256,10 @@ mod tests {
         assert!(bytes.len() <= most, "{} bytes for {values:?}", bytes.len());
         let mut back = vec![0; values.len()];
         let mut rest = &bytes[..];
-        assert_eq!(read(&mut rest, &mut back), Some(()));
+        assert_eq!(
+            cut(&mut rest, back.len()).and_then(|packed| packed.unpack(&mut back)),
+            Some(())
+        );
         assert!(rest.is_empty());
         assert_eq!(back, values);
     }
@@ -244,7 +295,7 @@ mod tests {
         #[test]
         fn garbage_is_refused_or_read_without_harm(bytes in proptest::collection::vec(any::<u8>(), 0..300), count in 0..=CHUNK_SAMPLES) {
             let mut out = vec![0; count];
-            let _ = read(&mut &bytes[..], &mut out);
+            let _ = cut(&mut &bytes[..], count).and_then(|packed| packed.unpack(&mut out));
         }
     }
 }
