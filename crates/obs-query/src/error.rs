@@ -4,7 +4,7 @@ use std::fmt;
 
 use obs_model::{Labels, Timestamp};
 
-use crate::promql::QueryError;
+use crate::promql::{Position, QueryError};
 use crate::rules::RuleProblem;
 
 /// Why a sample was not stored, a selector not understood or a query not answered.
@@ -42,6 +42,8 @@ enum Kind {
     Query(QueryError),
     #[error("the rules are not valid: {}", Listed(.0))]
     Rules(Vec<RuleProblem>),
+    #[error("{position}: {message}")]
+    Template { position: Position, message: String, is_expansion: bool },
 }
 
 impl Error {
@@ -88,6 +90,10 @@ impl Error {
 
     pub(crate) fn rules(problems: Vec<RuleProblem>) -> Self {
         Self::from(Kind::Rules(problems))
+    }
+
+    pub(crate) fn template(position: Position, message: String, is_expansion: bool) -> Self {
+        Self::from(Kind::Template { position, message, is_expansion })
     }
 
     pub(crate) fn as_query(&self) -> Option<&QueryError> {
@@ -149,6 +155,27 @@ impl Error {
     #[must_use]
     pub fn is_invalid_rules(&self) -> bool {
         matches!(*self.0, Kind::Rules(_))
+    }
+
+    /// Whether a template could not be understood.
+    #[must_use]
+    pub fn is_invalid_template(&self) -> bool {
+        matches!(*self.0, Kind::Template { is_expansion: false, .. })
+    }
+
+    /// Whether a template could not be expanded.
+    #[must_use]
+    pub fn is_expansion(&self) -> bool {
+        matches!(*self.0, Kind::Template { is_expansion: true, .. })
+    }
+
+    /// Where in a template something is wrong, and what; `None` for any other error.
+    #[must_use]
+    pub fn template_problem(&self) -> Option<(Position, &str)> {
+        match &*self.0 {
+            Kind::Template { position, message, .. } => Some((*position, message)),
+            _ => None,
+        }
     }
 
     /// What is wrong with rules or a rule file, in order of position; empty for any other error.

@@ -8,7 +8,7 @@
 //! - [`Selector`] and [`Matcher`] pick series, in PromQL's notation and with PromQL's meaning.
 //! - [`window`] computes what PromQL's functions of the same names do: rates, averages, quantiles.
 //! - [`promql`] reads, evaluates and writes queries, as Prometheus 3.5 does.
-//! - [`rules`] reads and writes Prometheus' rule files.
+//! - [`rules`] reads and writes Prometheus' rule files, and [`template`] expands the templates in them.
 //! - [`Queryable`] is what an evaluator reads through.
 //! - [`promqltest`] runs test files in the language of Prometheus' own.
 //!
@@ -82,6 +82,7 @@ pub mod rules;
 mod selector;
 mod stale;
 mod store;
+pub mod template;
 pub mod window;
 
 pub use error::{Error, Problem};

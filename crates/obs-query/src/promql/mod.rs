@@ -46,7 +46,7 @@ pub use ast::{
 };
 pub use engine::{Engine, EngineOptions, Steps, reads_series};
 pub use error::ParseProblem;
-pub(crate) use error::QueryError;
+pub(crate) use error::{QueryError, execution};
 pub(crate) use eval::label_set;
 pub(crate) use float::{almost_equal, full};
 pub use functions::{Function, Signature};

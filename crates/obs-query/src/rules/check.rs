@@ -7,6 +7,7 @@ use obs_model::METRIC_NAME_LABEL;
 
 use super::error::RuleProblem;
 use super::model::{Rule, RuleGroup};
+use crate::template::Template;
 
 /// Checks the name of a recorded metric: any text without braces.
 pub(super) fn record_name(name: &str) -> Result<(), String> {
@@ -80,11 +81,23 @@ fn check_rule(rule: &Rule, prefix: &str, messages: &mut Vec<String>) {
             messages.extend(checked.err().map(|message| format!("{prefix}: {message}")));
         }
         Rule::Alerting(rule) => {
+            messages.extend(templates_of("label", &rule.labels, prefix));
+            messages.extend(templates_of("annotation", &rule.annotations, prefix));
             messages.extend(names_of(&rule.annotations, annotation_name, prefix));
             let given = [("for", rule.hold), ("keep_firing_for", rule.keep_firing)];
             messages.extend(durations(given, prefix));
         }
     }
+}
+
+fn templates_of(
+    what: &str,
+    pairs: &BTreeMap<String, String>,
+    prefix: &str,
+) -> impl Iterator<Item = String> {
+    pairs.iter().filter_map(move |(name, text)| {
+        Some(format!("{prefix}: {what} {name:?}: {}", Template::parse(text).err()?))
+    })
 }
 
 fn names_of(

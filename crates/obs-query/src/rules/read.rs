@@ -10,6 +10,7 @@ use super::model::{AlertingRule, RecordingRule, Rule, RuleExpr, RuleFile, RuleGr
 use super::yaml::{self, Kind, Node};
 use crate::Error;
 use crate::promql::{ParseOptions, Position, Span};
+use crate::template::Template;
 
 /// The longest text of a rule file, in bytes.
 pub const MAX_RULE_FILE_BYTES: usize = 16 * 1_024 * 1_024;
@@ -146,6 +147,10 @@ impl Reader<'_> {
             ];
             self.only_for_alerts(&fields, given);
         }
+        if alert.is_some() {
+            self.templates("label", &labels);
+            self.templates("annotation", &annotations);
+        }
         let labels = without_nodes(labels);
         match (record, alert, expr?) {
             (Some((record, _)), _, expr) => {
@@ -177,6 +182,19 @@ impl Reader<'_> {
                 let message = format!("invalid field '{field}' in recording rule");
                 self.decoder.problem(node.at, message);
             }
+        }
+    }
+
+    /// Notes what is wrong with texts that are templates.
+    fn templates(&mut self, what: &str, texts: &BTreeMap<String, (String, &Node)>) {
+        for (name, (text, node)) in texts {
+            let Err(error) = Template::parse(text) else { continue };
+            let Some((within, message)) = error.template_problem() else { continue };
+            let (at, message) = match self.locate(node, within) {
+                Some(at) => (at, message.to_owned()),
+                None => (node.at, error.to_string()),
+            };
+            self.decoder.problem(at, format!("{what} {name:?}: {message}"));
         }
     }
 

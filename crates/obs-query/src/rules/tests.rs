@@ -180,6 +180,20 @@ fn problems_of_an_expression_are_placed_in_the_file() {
 }
 
 #[test]
+fn problems_of_templates_are_placed_in_the_file() {
+    check_rule(
+        "alert: a\nexpr: up\nlabels: {l: '{{ $x }}'}\nannotations:\n  b: |\n    one\n    {{ nope }}\n  c: '{{ if }}'",
+        &[
+            "6:21: group \"g\", rule 1, \"a\": label \"l\": undefined variable \"$x\"",
+            "10:12: group \"g\", rule 1, \"a\": annotation \"b\": function \"nope\" not defined",
+            "11:17: group \"g\", rule 1, \"a\": annotation \"c\": missing value for if",
+        ],
+    );
+    // Labels of recording rules are no templates.
+    check_rule("record: a\nexpr: up\nlabels: {l: '{{ $x }}'}", &[]);
+}
+
+#[test]
 fn aliases_and_merge_keys_stand_for_what_they_name() {
     let file = read(
         "groups:
@@ -246,7 +260,7 @@ fn rules_that_are_made_are_checked_as_those_that_are_read() {
     let one = RuleExpr::parse("1", ParseOptions::default()).unwrap();
     let mut alert = AlertingRule::new("", one.clone());
     alert.hold = Duration::from_micros(5);
-    alert.annotations.insert(String::new(), String::new());
+    alert.annotations.insert(String::new(), "{{".to_owned());
     let mut recording = RecordingRule::new("a{b}", one);
     recording.labels.insert("__name__".to_owned(), String::new());
     let group = RuleGroup {
@@ -256,7 +270,7 @@ fn rules_that_are_made_are_checked_as_those_that_are_read() {
     };
     let error = RuleFile::new(vec![group, RuleGroup::default()]).unwrap_err();
     let messages: Vec<_> = error.rule_problems().iter().map(RuleProblem::message).collect();
-    assert_eq!(messages.len(), 6, "{messages:#?}");
+    assert_eq!(messages.len(), 7, "{messages:#?}");
     assert!(error.is_invalid_rules());
     assert!(error.rule_problems()[0].position().is_none());
 }
