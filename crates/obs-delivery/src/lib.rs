@@ -117,6 +117,7 @@
 //! # Features
 //!
 //! - `http` (default): [`HttpTransport`], POST over HTTP and HTTPS with reqwest, rustls and ring.
+//! - `spool`: `StoreSpool`, a [`Spool`] in the file of an `obs_store::Store`.
 //! - `gzip`, `snappy` (default) and `zstd`: the kinds of [`Compression`].
 //!
 //! # Limits
@@ -156,6 +157,8 @@ pub use http::{
 };
 pub use message::{Message, Priority};
 pub use self_metrics::describe;
+#[cfg(feature = "spool")]
+pub use spool::StoreSpool;
 pub use spool::{Spool, SpoolError, SpoolRecord, Spooled};
 pub use status::{
     DeliveryReport, DeliveryStatus, DropCounts, EndpointStatus, FlushReport, LastError, Phase,

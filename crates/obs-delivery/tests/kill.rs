@@ -17,7 +17,7 @@ use obs_delivery::{
     BatchConfig, Delivery, DeliveryConfig, Framing, Message, RetryPolicy, SendError, SendFuture,
     SpoolConfig, Spooled, Transport,
 };
-use support::spools::FileSpool;
+use support::spools::durable;
 
 const FOLDER: &str = "OBSKIT_TEST_KILLED_FOLDER";
 const FIRST: &str = "OBSKIT_TEST_KILLED_FIRST";
@@ -65,7 +65,7 @@ fn delivery(folder: &Path, sent: PathBuf, is_away: bool) -> Delivery {
     Delivery::builder(config)
         .encoder(Framing::lines())
         .endpoint("file", ToFile::new(sent, is_away))
-        .spool(FileSpool::open(folder))
+        .spool(durable(folder))
         .start()
         .unwrap()
 }

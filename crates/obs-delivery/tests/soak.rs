@@ -18,7 +18,7 @@ use obs_delivery::{
     HttpTransport, Message, Overflow, RetryPolicy, SpoolConfig,
 };
 use support::bad_server::{BadServer, Received};
-use support::spools::FileSpool;
+use support::spools::durable;
 
 const PER_SECOND: u64 = 10_000;
 const CAPACITY: usize = 50_000;
@@ -141,8 +141,7 @@ fn soak(name: &str, with_spool: bool) {
         let transport = HttpTransport::new(HttpConfig::new(server.url())).unwrap();
         let builder = Delivery::builder(config()).encoder(Framing::lines());
         let builder = builder.endpoint("bad", transport);
-        let builder =
-            if with_spool { builder.spool(FileSpool::open(folder.path())) } else { builder };
+        let builder = if with_spool { builder.spool(durable(folder.path())) } else { builder };
         builder.start().unwrap()
     });
     server.behave_well();

@@ -4,12 +4,14 @@ mod support;
 
 use std::time::Duration;
 
+#[cfg(feature = "spool")]
+use obs_delivery::StoreSpool;
 use obs_delivery::{
     BatchConfig, Delivery, DeliveryConfig, Framing, Message, Overflow, Priority, RetryPolicy,
     Spool, SpoolConfig, Spooled,
 };
 use obs_model::{Accepted, DropReason};
-use support::spools::{MemorySpool, Trouble};
+use support::spools::{FileSpool, MemorySpool, Trouble};
 use support::{Scripted, Step, config};
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -250,6 +252,45 @@ async fn a_record_that_is_no_message_is_dropped_and_counted() {
     let report = delivery.shutdown(SECOND).await;
     assert_eq!((report.recovered, report.dropped.permanent, report.delivered), (1, 1, 1));
     assert_eq!(spool.len(), 0);
+}
+
+/// What holds for the spool in memory holds for those on disk.
+async fn survives_a_restart<S: Spool>(open: impl Fn() -> S) {
+    let config = || DeliveryConfig {
+        spool: SpoolConfig { window_bytes: 700, ..SpoolConfig::default() },
+        ..spooling()
+    };
+    let start = |transport: &Scripted| {
+        let builder = Delivery::builder(config()).endpoint("only", transport.clone());
+        builder.spool(open()).start().unwrap()
+    };
+    let delivery = start(&Scripted::new([Step::Deliver, Step::Deliver, Step::Hang]));
+    for body in numbers(0..100) {
+        assert_eq!(delivery.offer(Message::new(body)), Accepted::Taken);
+    }
+    let report = delivery.shutdown(5 * SECOND).await;
+    assert_eq!((report.delivered, report.spooled, report.undelivered), (2, 98, 0));
+    drop(delivery);
+    let transport = Scripted::default();
+    let delivery = start(&transport);
+    assert_eq!(delivery.status().recovered, 98);
+    let report = delivery.shutdown(60 * SECOND).await;
+    assert_eq!((report.delivered, report.spooled), (98, 0));
+    assert_eq!(transport.delivered(), numbers(2..100));
+    assert_eq!(open().len(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn every_kind_of_spool_survives_a_restart() {
+    let folders = [(); 2].map(|()| tempfile::tempdir().unwrap());
+    survives_a_restart(|| FileSpool::open(folders[0].path())).await;
+    #[cfg(feature = "spool")]
+    {
+        let (store, _) =
+            obs_store::Store::open(folders[1].path().join("state.redb"), Default::default())
+                .unwrap();
+        survives_a_restart(|| StoreSpool::open(&store, "test", 1 << 20).unwrap()).await;
+    }
 }
 
 #[tokio::test(start_paused = true)]

@@ -6,6 +6,8 @@
 
 mod flow;
 mod record;
+#[cfg(feature = "spool")]
+mod store;
 mod turn;
 mod window;
 
@@ -16,6 +18,8 @@ use obs_model::DropReason;
 
 pub(crate) use flow::Flow;
 pub(crate) use record::OVERHEAD as RECORD_OVERHEAD;
+#[cfg(feature = "spool")]
+pub use store::StoreSpool;
 
 /// Records in order, on disk.
 ///

@@ -113,6 +113,20 @@ impl Spool for MemorySpool {
     }
 }
 
+/// A spool in this folder: in a store if there is that feature, else in a file.
+#[cfg(feature = "spool")]
+pub(crate) fn durable(folder: &Path) -> obs_delivery::StoreSpool {
+    let options = obs_store::StoreOptions { max_bytes: 2 << 30, ..Default::default() };
+    let (store, _) = obs_store::Store::open(folder.join("state.redb"), options).unwrap();
+    obs_delivery::StoreSpool::open(&store, "test", 1 << 30).unwrap()
+}
+
+/// A spool in this folder: in a store if there is that feature, else in a file.
+#[cfg(not(feature = "spool"))]
+pub(crate) fn durable(folder: &Path) -> FileSpool {
+    FileSpool::open(folder)
+}
+
 /// Records in one file, behind each other, and in another the id up to which they are acknowledged. It is
 /// never shortened, and read whole when it is opened.
 pub(crate) struct FileSpool {
