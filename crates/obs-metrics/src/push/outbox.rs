@@ -66,6 +66,7 @@ impl SelfMetrics {
 }
 
 /// The counter of samples that a destination says it did not store.
+#[cfg(feature = "otlp")]
 pub(super) fn rejected(destination: &str) -> Counter {
     counter!(REJECTED, "destination" => destination.to_owned())
 }

@@ -63,6 +63,10 @@ pub(super) struct Head<'a> {
 pub(super) struct Row<'a> {
     pub(super) labels: &'a Labels,
     /// When its total began, if that is known.
+    #[cfg_attr(
+        not(feature = "otlp"),
+        expect(dead_code, reason = "remote write 1.0 has no place for it")
+    )]
     pub(super) created: Option<Timestamp>,
     /// The finite bounds of a histogram.
     pub(super) bounds: &'a [f64],
