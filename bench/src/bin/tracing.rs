@@ -16,6 +16,8 @@ mod lines;
 mod peers;
 #[path = "../shared/report.rs"]
 mod report;
+#[path = "../tracing/requests.rs"]
+mod requests;
 #[path = "../tracing/saturation.rs"]
 mod saturation;
 #[path = "../tracing/spans.rs"]

@@ -2,7 +2,7 @@
 
 use std::error::Error;
 
-use crate::{Task, lines, peers, spans};
+use crate::{Task, lines, peers, requests, spans};
 
 /// The name that our contender goes by.
 pub(crate) const OURS: &str = "obskit";
@@ -64,6 +64,14 @@ pub(crate) const CASES: &[Case] = &[
         contenders: &[
             (OURS, spans::obskit_sampled),
             ("tracing-opentelemetry", spans::opentelemetry_sampled),
+        ],
+    },
+    Case {
+        name: "request through the layers, 1 % sampled",
+        contenders: &[
+            (OURS, requests::obskit),
+            ("the usual stack", requests::usual),
+            ("(bare router)", requests::bare),
         ],
     },
 ];

@@ -11,15 +11,17 @@ use obs_tracing::{LogConfig, LogOutput, OtlpConfig};
 use opentelemetry::trace::TracerProvider;
 use opentelemetry_otlp::{SpanExporter, WithExportConfig, WithHttpConfig};
 use opentelemetry_sdk::trace::{
-    BatchConfigBuilder, BatchSpanProcessor, Sampler, SdkTracerProvider,
+    BatchConfigBuilder, BatchSpanProcessor, Sampler, SdkTracer, SdkTracerProvider,
 };
 use tracing::field::Empty;
+use tracing_opentelemetry::OpenTelemetryLayer;
 use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::util::SubscriberInitExt;
 
 use crate::Task;
 
-const PATIENCE: Duration = Duration::from_secs(60);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Spans that wait for export, for every contender: more than are made between two flushes.
 const QUEUE: usize = 8_192;
@@ -54,13 +56,18 @@ fn obskit(work: fn(u64), share: Option<f64>) -> Result<Task, Box<dyn Error>> {
     let mut config = LogConfig::new(Resource::new("bench"));
     config.output = LogOutput::Writer(Box::new(std::io::sink()));
     if let Some(share) = share {
-        let mut otlp = OtlpConfig::new(&collector()?);
-        otlp.sample_share = share;
-        otlp.queue_spans = QUEUE;
-        config.otlp = Some(otlp);
+        config.otlp = Some(otlp(share)?);
     }
     let handle = obs_tracing::install(config)?;
     Ok(task(work, move || handle.flush_blocking(PATIENCE).expect("the collector takes every span")))
+}
+
+/// Our export of a share of the traces.
+pub(crate) fn otlp(share: f64) -> Result<OtlpConfig, Box<dyn Error>> {
+    let mut otlp = OtlpConfig::new(&collector()?);
+    otlp.sample_share = share;
+    otlp.queue_spans = QUEUE;
+    Ok(otlp)
 }
 
 pub(crate) fn obskit_logged() -> Result<Task, Box<dyn Error>> {
@@ -91,7 +98,13 @@ pub(crate) fn subscriber() -> Result<Task, Box<dyn Error>> {
     Ok(task(two_fields, || {}))
 }
 
-fn opentelemetry(sampler: Sampler) -> Result<Task, Box<dyn Error>> {
+/// The layer of tracing-opentelemetry with an export of a share of the traces, and what waits for that.
+pub(crate) fn opentelemetry_layer<S>(
+    share: f64,
+) -> Result<(OpenTelemetryLayer<S, SdkTracer>, impl Fn() + Send + Sync + 'static), Box<dyn Error>>
+where
+    S: tracing::Subscriber + for<'a> LookupSpan<'a>,
+{
     // The exporter's client asks for a provider of the process, even where it does not use TLS.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let exporter = SpanExporter::builder()
@@ -101,21 +114,25 @@ fn opentelemetry(sampler: Sampler) -> Result<Task, Box<dyn Error>> {
         .build()?;
     let batch = BatchConfigBuilder::default().with_max_queue_size(QUEUE).build();
     let processor = BatchSpanProcessor::builder(exporter).with_batch_config(batch).build();
-    let provider = SdkTracerProvider::builder()
-        .with_sampler(Sampler::ParentBased(Box::new(sampler)))
-        .with_span_processor(processor)
-        .build();
+    let sampler = Sampler::ParentBased(Box::new(Sampler::TraceIdRatioBased(share)));
+    let provider =
+        SdkTracerProvider::builder().with_sampler(sampler).with_span_processor(processor).build();
     let layer = tracing_opentelemetry::layer().with_tracer(provider.tracer("bench"));
+    Ok((layer, move || provider.force_flush().expect("the collector takes every span")))
+}
+
+fn opentelemetry(share: f64) -> Result<Task, Box<dyn Error>> {
+    let (layer, settle) = opentelemetry_layer(share)?;
     tracing_subscriber::registry().with(layer).try_init()?;
-    Ok(task(request, move || provider.force_flush().expect("the collector takes every span")))
+    Ok(task(request, settle))
 }
 
 pub(crate) fn opentelemetry_mostly_unsampled() -> Result<Task, Box<dyn Error>> {
-    opentelemetry(Sampler::TraceIdRatioBased(0.01))
+    opentelemetry(0.01)
 }
 
 pub(crate) fn opentelemetry_sampled() -> Result<Task, Box<dyn Error>> {
-    opentelemetry(Sampler::AlwaysOn)
+    opentelemetry(1.0)
 }
 
 /// A collector that reads requests and says yes, on a thread of its own; its URL.

@@ -1,17 +1,17 @@
 //! The API metrics, through handles that each thread keeps, so that a request costs no look-up by label.
 
 use std::cell::RefCell;
-use std::collections::HashMap;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
+use axum::extract::MatchedPath;
 use http::Method;
 use metrics::{Counter, Histogram};
 
 use crate::counters::recorder_address;
 
-/// The most endpoints whose handles a thread keeps; a service has as many as routes.
-const MAX_KEPT: usize = 4_096;
+/// The series whose handles a thread keeps at hand; one more takes the place of another.
+const KEPT: usize = 256;
 
 /// The API metrics of one layer.
 #[derive(Debug)]
@@ -22,6 +22,9 @@ pub(super) struct ApiMetrics {
 struct Handles {
     owner: u32,
     recorder: usize,
+    /// Kept with the handles, so that its place in memory is not used for another route meanwhile: routes are told
+    /// apart by where they are.
+    route: Option<MatchedPath>,
     method: &'static str,
     status: u16,
     requests: Counter,
@@ -30,7 +33,12 @@ struct Handles {
 }
 
 thread_local! {
-    static KEPT: RefCell<HashMap<Box<str>, Vec<Handles>>> = RefCell::default();
+    static HANDLES: RefCell<Vec<Option<Handles>>> = const { RefCell::new(Vec::new()) };
+}
+
+/// Where a route's template is.
+fn address(route: Option<&MatchedPath>) -> (usize, usize) {
+    route.map_or((0, 0), |route| (route.as_str().as_ptr().addr(), route.as_str().len()))
 }
 
 impl ApiMetrics {
@@ -40,7 +48,13 @@ impl ApiMetrics {
     }
 
     /// Counts one finished request.
-    pub(super) fn record(&self, endpoint: &str, method: &'static str, status: u16, took: Duration) {
+    pub(super) fn record(
+        &self,
+        route: Option<&MatchedPath>,
+        method: &'static str,
+        status: u16,
+        took: Duration,
+    ) {
         let recorder = recorder_address();
         let count = |handles: &Handles| {
             handles.requests.increment(1);
@@ -49,28 +63,25 @@ impl ApiMetrics {
             }
             handles.duration_ms.record(took.as_secs_f64() * 1_000.0);
         };
-        let make = || Handles::new(self.owner, recorder, endpoint, method, status);
+        let make = || Handles::new(self.owner, recorder, route, method, status);
+        let place = address(route);
+        let slot = place.0 >> 4 ^ place.0 >> 12 ^ method.as_ptr().addr() ^ usize::from(status) * 7;
         // OK because a recorder that itself serves a request here only misses the kept handles.
-        let kept = KEPT.try_with(|kept| {
-            let mut kept = kept.try_borrow_mut().ok()?;
-            if !kept.contains_key(endpoint) {
-                if kept.len() >= MAX_KEPT {
-                    return None;
-                }
-                kept.insert(endpoint.into(), Vec::new());
+        let kept = HANDLES.try_with(|handles| {
+            let mut handles = handles.try_borrow_mut().ok()?;
+            if handles.is_empty() {
+                handles.resize_with(KEPT, || None);
             }
-            let series = kept.get_mut(endpoint)?;
-            let wanted = |handles: &Handles| {
-                (handles.owner, handles.recorder) == (self.owner, recorder)
-                    && (handles.method, handles.status) == (method, status)
-            };
-            let at = series.iter().position(wanted).unwrap_or_else(|| {
-                series
-                    .retain(|handles| handles.owner != self.owner || handles.recorder == recorder);
-                series.push(make());
-                series.len() - 1
+            let kept = &mut handles[slot % KEPT];
+            let is_kept = kept.as_ref().is_some_and(|kept| {
+                (kept.owner, kept.recorder) == (self.owner, recorder)
+                    && (kept.method, kept.status) == (method, status)
+                    && address(kept.route.as_ref()) == place
             });
-            count(&series[at]);
+            if !is_kept {
+                *kept = Some(make());
+            }
+            count(kept.as_ref()?);
             Some(())
         });
         if !matches!(kept, Ok(Some(()))) {
@@ -80,11 +91,18 @@ impl ApiMetrics {
 }
 
 impl Handles {
-    fn new(owner: u32, recorder: usize, endpoint: &str, method: &'static str, status: u16) -> Self {
-        let endpoint = || endpoint.to_owned();
+    fn new(
+        owner: u32,
+        recorder: usize,
+        route: Option<&MatchedPath>,
+        method: &'static str,
+        status: u16,
+    ) -> Self {
+        let endpoint = || template(route).to_owned();
         Self {
             owner,
             recorder,
+            route: route.cloned(),
             method,
             status,
             requests: metrics::counter!(
@@ -101,6 +119,11 @@ impl Handles {
             ),
         }
     }
+}
+
+/// The label of a route: its template.
+pub(super) fn template(route: Option<&MatchedPath>) -> &str {
+    route.map_or("unmatched", MatchedPath::as_str)
 }
 
 /// The label of a method; methods that HTTP does not define are all `OTHER`, so that callers cannot make series.

@@ -9,15 +9,13 @@ use obs_model::{Context, CorrelationId};
 use tracing::Span;
 use tracing::field::Empty;
 
-use super::api_metrics::{ApiMetrics, method_label};
+use super::api_metrics::{ApiMetrics, method_label, template};
 use super::traceparent::TraceParent;
 use super::{CORRELATION_HEADER, TRACEPARENT_HEADER};
 use crate::spans::ids::{SpanIds, random_span_id, random_trace_id, with_incoming_sampled};
 
 /// The status of a request whose client went away, as nginx writes it.
 const CLIENT_CLOSED_REQUEST: u16 = 499;
-
-const UNMATCHED: &str = "unmatched";
 
 /// A request that is being served. Dropped before it was closed, it counts as given up by the client.
 pub(super) struct Exchange {
@@ -69,7 +67,7 @@ impl Exchange {
                     "http.request",
                     correlation_id = context.correlation().map(CorrelationId::as_str),
                     method,
-                    path = route.as_ref().map_or(UNMATCHED, |route| route.as_str()),
+                    path = template(route.as_ref()),
                     status = Empty,
                     otel.kind = "server",
                     otel.status_code = Empty,
@@ -88,8 +86,7 @@ impl Exchange {
             return;
         }
         let took = self.started.elapsed();
-        let endpoint = self.route.as_ref().map_or(UNMATCHED, |route| route.as_str());
-        self.shared.metrics.record(endpoint, self.method, status, took);
+        self.shared.metrics.record(self.route.as_ref(), self.method, status, took);
         self.span.record("status", status);
         if status >= 500 {
             self.span.record("otel.status_code", "ERROR");

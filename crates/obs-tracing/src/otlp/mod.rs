@@ -193,7 +193,12 @@ impl Prepared {
             .with_span_processor(queue.clone())
             .build();
         let tracer = LinkedTracer(provider.tracer("obskit"));
-        let layer = tracing_opentelemetry::layer().with_tracer(tracer).with_threads(false);
+        let layer = tracing_opentelemetry::layer()
+            .with_tracer(tracer)
+            .with_threads(false)
+            // Each costs more than the span itself: where it was opened its name tells, and the log says when.
+            .with_location(false)
+            .with_tracked_inactivity(false);
         Ok((Export::new(layer, provider, spans), queue))
     }
 }

@@ -14,7 +14,7 @@ use crate::pipeline::thread;
 
 /// How long the writer gathers lines before it writes them. It saves a wake-up per line; ERROR lines do not
 /// wait.
-const GATHER: Duration = Duration::from_millis(2);
+const GATHER: Duration = Duration::from_millis(5);
 
 /// The most memory that the writer keeps between writes.
 const KEPT_BYTES: usize = 1024 * 1024;
