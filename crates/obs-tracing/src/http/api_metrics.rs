@@ -65,7 +65,8 @@ impl ApiMetrics {
         };
         let make = || Handles::new(self.owner, recorder, route, method, status);
         let place = address(route);
-        let slot = place.0 >> 4 ^ place.0 >> 12 ^ method.as_ptr().addr() ^ usize::from(status) * 7;
+        let slot =
+            (place.0 >> 4) ^ (place.0 >> 12) ^ method.as_ptr().addr() ^ (usize::from(status) * 7);
         // OK because a recorder that itself serves a request here only misses the kept handles.
         let kept = HANDLES.try_with(|handles| {
             let mut handles = handles.try_borrow_mut().ok()?;
