@@ -141,14 +141,21 @@ impl Queue {
         if self.overflow == Overflow::DropNewest || size > self.room.max_bytes() {
             return None;
         }
-        let mut ordered = self.ordered();
+        let mut ordered = match self.overflow {
+            // What is in the shards is younger than what is ordered already, so it need not be looked at.
+            Overflow::DropOldest => self.ordered.lock(),
+            Overflow::DropNewest | Overflow::ByPriority => self.ordered(),
+        };
         loop {
             if let Some(reserved) = self.room.reserve(size) {
                 return Some(reserved);
             }
             let held = match self.overflow {
                 Overflow::DropNewest => None,
-                Overflow::DropOldest => ordered.pop(),
+                Overflow::DropOldest => ordered.pop().or_else(|| {
+                    self.gather(&mut ordered);
+                    ordered.pop()
+                }),
                 Overflow::ByPriority => {
                     let below = message.priority();
                     let needed = self.room.missing(size);
@@ -162,16 +169,17 @@ impl Queue {
 
     /// The ordered queue, with everything in it that was taken before this call.
     pub(crate) fn ordered(&self) -> MutexGuard<'_, Ordered> {
-        self.settle().0
+        let mut ordered = self.ordered.lock();
+        self.gather(&mut ordered);
+        ordered
     }
 
     /// Moves what is in the shards into the ordered queue. True if something came in meanwhile.
     pub(crate) fn collect(&self) -> bool {
-        self.settle().1
+        self.gather(&mut self.ordered.lock())
     }
 
-    fn settle(&self) -> (MutexGuard<'_, Ordered>, bool) {
-        let mut ordered = self.ordered.lock();
+    fn gather(&self, ordered: &mut Ordered) -> bool {
         // What has a number below this is in its shard once the shard's lock is ours, or was not fully offered
         // before whatever has a higher one. What comes later has to wait for the next round, or it could overtake
         // a message in a shard that was looked into already.
@@ -185,7 +193,7 @@ impl Queue {
             inbox.items.shrink_to(KEPT_CAPACITY);
         }
         ordered.arrange();
-        (ordered, came_in)
+        came_in
     }
 
     /// Frees the room of messages that are no longer held.

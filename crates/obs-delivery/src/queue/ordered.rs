@@ -31,8 +31,10 @@ impl Ordered {
 
     /// Puts what was gathered in its places. All of it is younger than what is here already.
     pub(super) fn arrange(&mut self) {
-        // Each shard's part is sorted, which is what this sort is quick with.
-        self.gathered.sort_by_key(|held| held.number);
+        // Each shard's part is sorted, which is what this sort is quick with; often there is only one.
+        if !self.gathered.is_sorted_by_key(|held| held.number) {
+            self.gathered.sort_by_key(|held| held.number);
+        }
         for held in self.gathered.drain(..) {
             let size = held.size();
             let level = &mut self.levels[held.message.priority() as usize];
