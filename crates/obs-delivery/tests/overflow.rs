@@ -228,3 +228,45 @@ fn many_threads_are_counted_exactly_when_there_is_none() {
         threads_offer(overflow, 100);
     }
 }
+
+/// Each thread offers the next number under a lock, so that one offer has returned before the next begins.
+#[test]
+fn offers_one_after_the_other_keep_their_order_across_threads() {
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
+    let runtime = runtime.unwrap();
+    let transport = Scripted::default();
+    let config = DeliveryConfig {
+        capacity: 1 << 20,
+        batch: BatchConfig { max_items: 7, ..BatchConfig::default() },
+        ..config()
+    };
+    let delivery = runtime.block_on(async {
+        let builder = Delivery::builder(config).encoder(Framing::lines());
+        builder.endpoint("only", transport.clone()).start().unwrap()
+    });
+    let next = std::sync::Mutex::new(0_u32);
+    std::thread::scope(|scope| {
+        for _ in 0..6 {
+            scope.spawn(|| {
+                loop {
+                    let mut next = next.lock().unwrap();
+                    if *next == 30_000 {
+                        return;
+                    }
+                    let priority = Priority::ALL[*next as usize % 5];
+                    let message = Message::new(next.to_string()).with_priority(priority);
+                    assert_eq!(delivery.offer(message), Accepted::Taken);
+                    *next += 1;
+                }
+            });
+        }
+    });
+    assert_eq!(runtime.block_on(delivery.shutdown(30 * SECOND)).delivered, 30_000);
+    let numbers: Vec<u32> = transport
+        .delivered()
+        .iter()
+        .flat_map(|body| body.lines().map(|line| line.parse().unwrap()).collect::<Vec<u32>>())
+        .collect();
+    assert!(numbers.is_sorted() && numbers.len() == 30_000);
+}
