@@ -51,6 +51,16 @@ pub(crate) struct Permit<'a> {
     is_settled: bool,
 }
 
+/// What an endpoint that answered is due.
+pub(crate) enum After {
+    Nothing,
+    /// Time: as much as it asked for, and as much as before this retry of what it is to get again.
+    Rest {
+        asked: Option<Duration>,
+        retries: u32,
+    },
+}
+
 /// Whether an attempt can be made.
 enum Choice {
     Attempt(usize, Role),
@@ -199,8 +209,8 @@ impl Endpoints {
     }
 
     /// Leaves an endpoint alone for as long as it asked for, and for the jitter on top.
-    fn rest(&self, endpoint: &mut Endpoint, error: &SendError, jitter: Duration) {
-        let asked = error.retry_after().map(|wait| wait.min(self.retry.max_retry_after));
+    fn rest(&self, endpoint: &mut Endpoint, asked: Option<Duration>, jitter: Duration) {
+        let asked = asked.map(|wait| wait.min(self.retry.max_retry_after));
         endpoint.rests_until = Some(instant_in(asked.unwrap_or_default().saturating_add(jitter)));
         endpoint.ends_at_shutdown = asked.is_none() && !self.is_draining();
     }
@@ -229,22 +239,19 @@ impl Permit<'_> {
     }
 
     /// The endpoint answered: it took the message, refused it for what it is, or took a part of it.
-    ///
-    /// `retries` is how often that part was tried before.
-    pub(crate) fn answered(mut self, error: Option<&SendError>, retries: u32) {
+    pub(crate) fn answered(mut self, after: After) {
         self.is_settled = true;
         let Self { endpoints, index, role, .. } = self;
         endpoints.change(|state| {
             state.active = Some(index);
-            state.endpoints[index].breaker.succeed(role);
-            state.endpoints[index].failures = 0;
-            state.endpoints[index].ends_at_shutdown = false;
-            // An endpoint that wants a part again, or time, is left alone though it is well.
-            if let Some(error) = error
-                && (!error.is_permanent() || error.retry_after().is_some())
-            {
+            let endpoint = &mut state.endpoints[index];
+            endpoint.breaker.succeed(role);
+            endpoint.failures = 0;
+            endpoint.ends_at_shutdown = false;
+            // An endpoint that is to get a part again, or that wants time, is left alone though it is well.
+            if let After::Rest { asked, retries } = after {
                 let jitter = full_jitter(&endpoints.retry, retries, &mut state.rng);
-                endpoints.rest(&mut state.endpoints[index], error, jitter);
+                endpoints.rest(endpoint, asked, jitter);
             }
         });
     }
@@ -258,7 +265,7 @@ impl Permit<'_> {
             let jitter = full_jitter(&endpoints.retry, endpoint.failures, &mut state.rng);
             endpoint.failures = endpoint.failures.saturating_add(1);
             endpoint.breaker.fail(role, Instant::now(), state.rng.f64());
-            endpoints.rest(endpoint, error, jitter);
+            endpoints.rest(endpoint, error.retry_after(), jitter);
         });
     }
 }

@@ -145,6 +145,30 @@ async fn of_a_batch_accepted_in_part_only_the_rest_is_tried_again() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn outcomes_that_accept_everything_are_no_failure() {
+    let transport = Answering::new(vec![Box::new(|| {
+        Err(SendError::partial("all of it", vec![ItemOutcome::Accepted; 3]))
+    })]);
+    let delivery = start(batching(3, 1_000), transport.clone());
+    offer(&delivery, &["1", "2", "3"]);
+    let report = delivery.shutdown(60 * SECOND).await;
+    assert_eq!((report.delivered, delivery.last_error()), (3, None));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_endpoint_that_gives_no_outcomes_is_not_asked_again_at_once() {
+    let none: fn() -> Answer = || Box::new(|| Err(SendError::partial("none", Vec::new())));
+    let transport = Answering::new((0..1_000).map(|_| none()).collect());
+    let mut config = batching(3, 1_000);
+    config.retry = obs_delivery::RetryPolicy::patient(3_600 * SECOND);
+    let delivery = start(config, transport.clone());
+    offer(&delivery, &["1", "2", "3"]);
+    tokio::time::sleep(60 * SECOND).await;
+    let tries = transport.bodies().len();
+    assert!((3..100).contains(&tries), "{tries}");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_batch_that_is_too_large_is_halved_until_it_fits() {
     let too_large: fn() -> Answer = || Box::new(|| Err(SendError::too_large("too much")));
     let transport = Answering::new(vec![

@@ -6,7 +6,7 @@ use tokio::time::{Instant, timeout};
 
 use super::attempt::{Caught, panic_text};
 use crate::backoff::FAR_FUTURE;
-use crate::endpoints::{Leave, Permit};
+use crate::endpoints::{After, Leave, Permit};
 use crate::queue::Held;
 use crate::state::{Fate, Shared};
 use crate::status::Reason;
@@ -167,11 +167,9 @@ impl Lane<'_> {
         let outcome = timeout(limit, Caught::new(permit.transport(), message)).await;
         self.shared.metrics.attempt_seconds.record(begun.elapsed().as_secs_f64());
         let error = match outcome {
-            Ok(Ok(Ok(()))) => {
-                permit.answered(None, retries);
-                self.shared.sent(None);
-                self.delivered(items);
-                return Attempt::Settled;
+            Ok(Ok(Ok(()))) => return self.accepted(permit, items),
+            Ok(Ok(Err(error))) if accepts_all(&error, items.len()) => {
+                return self.accepted(permit, items);
             }
             Ok(Ok(Err(error))) => error,
             Ok(Err(panic)) => {
@@ -181,13 +179,30 @@ impl Lane<'_> {
             Err(_) => SendError::passing(format!("no answer within {limit:?}")),
         };
         self.shared.sent(Some((error.one_line(), error.is_permanent())));
-        match error.failure() {
-            Failure::Passing => permit.failed(&error),
-            Failure::Permanent | Failure::TooLarge | Failure::Partial(_) => {
-                permit.answered(Some(&error), retries);
+        let asked = error.retry_after();
+        let needs_again = match error.failure() {
+            Failure::Passing => {
+                permit.failed(&error);
+                return self.after(error, items);
             }
-        }
+            Failure::Permanent | Failure::TooLarge => false,
+            Failure::Partial(outcomes) => {
+                outcomes.len() < items.len() || outcomes.contains(&ItemOutcome::Retry)
+            }
+        };
+        permit.answered(if needs_again || asked.is_some() {
+            After::Rest { asked, retries }
+        } else {
+            After::Nothing
+        });
         self.after(error, items)
+    }
+
+    fn accepted(&self, permit: Permit<'_>, items: Vec<Held>) -> Attempt {
+        permit.answered(After::Nothing);
+        self.shared.sent(None);
+        self.delivered(items);
+        Attempt::Settled
     }
 
     fn after(&self, error: SendError, items: Vec<Held>) -> Attempt {
@@ -240,4 +255,12 @@ impl Lane<'_> {
         self.shared.settle(self.batch, items, Fate::Dropped(Reason::Permanent));
         Part::Settled
     }
+}
+
+/// Whether it is no failure at all: each of so many messages was accepted.
+fn accepts_all(error: &SendError, messages: usize) -> bool {
+    error.outcomes().is_some_and(|outcomes| {
+        outcomes.len() >= messages
+            && outcomes.iter().take(messages).all(|outcome| *outcome == ItemOutcome::Accepted)
+    })
 }
