@@ -306,3 +306,48 @@ fn what_a_selector_finds_follows_the_series_that_come_and_go() {
     store.append(&named("b", 0), sample(61_000, 1.0)).unwrap();
     assert_eq!(found(&store), [a, b]);
 }
+
+#[test]
+fn whoever_reads_holds_nothing_that_an_append_waits_for() {
+    let store = SeriesStore::new(StoreConfig::default());
+    let ids: Vec<_> = (0..300).map(|i| store.resolve(&named("up", i)).unwrap()).collect();
+    let batch: Vec<_> = ids.iter().map(|id| (*id, 1.0)).collect();
+    store.append_batch(Timestamp::from_millis(1_000), &batch);
+    let mut shown = 0;
+    store.scan(&all(), TimeRange::all(), &mut |series| {
+        shown += 1;
+        assert_eq!(series.samples.last().unwrap().timestamp.as_millis() % 1_000, 0);
+        // From within the reading: this would never come back if the reading held a lock.
+        let at = Timestamp::from_millis(1_000 + shown * 1_000);
+        assert_eq!(store.append_batch(at, &batch).appended, 300);
+        store.append(&named("more", shown as usize), sample(at.as_millis(), 1.0)).unwrap();
+        std::ops::ControlFlow::Continue(())
+    });
+    assert_eq!(shown, 300, "what came since is not shown");
+    assert_eq!(store.stats().series, 600);
+}
+
+#[test]
+fn the_best_few_are_those_of_the_whole_vector() {
+    let store = SeriesStore::new(StoreConfig::default());
+    for instance in 0..50_usize {
+        for tick in 0..20 {
+            let value = ((instance * 37) % 50) as f64 * tick as f64;
+            store.append(&named("work_total", instance), sample(tick * 15_000, value)).unwrap();
+        }
+    }
+    let end = 19 * 15_000;
+    // The sum with nothing else keeps the first from being read one series after the other.
+    for query in ["topk(5, rate(work_total[5m]))", "bottomk(3, work_total)", "topk(0, work_total)"]
+    {
+        let whole = query.replace("work_total)", "work_total + 0)").replace("[5m])", "[5m]) + 0");
+        let strip = |found: Vec<(String, SampleValue)>| {
+            let text = |(labels, value): (String, SampleValue)| {
+                format!("{} {value:?}", labels.trim_start_matches("work_total"))
+            };
+            found.into_iter().map(text).collect::<Vec<_>>()
+        };
+        let (found, expected) = (value_at(&store, query, end), value_at(&store, &whole, end));
+        assert_eq!(strip(found), strip(expected), "{query}");
+    }
+}

@@ -29,7 +29,13 @@ pub(super) struct Directory {
     unordered: Vec<u32>,
     /// What the label sets take, in bytes.
     label_bytes: usize,
+    /// How often a series came or went.
+    changes: u64,
 }
+
+/// There are series that have no rank yet.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Unordered;
 
 /// What is known of a slot.
 #[derive(Debug, Default)]
@@ -67,6 +73,7 @@ impl Directory {
         self.index.insert(slot, labels);
         self.selections.forget(labels);
         self.label_bytes += label_bytes(labels);
+        self.changes += 1;
         self.unordered.push(slot);
         // Slots that were given back and out again stand there more than once.
         if self.unordered.len() > 2 * self.entries.len() + 64 {
@@ -90,6 +97,7 @@ impl Directory {
         self.index.remove(id.slot, &labels);
         self.selections.forget(&labels);
         self.label_bytes -= label_bytes(&labels);
+        self.changes += 1;
         self.free.push(id.slot);
         entry.version = entry.version.wrapping_add(1);
         // The slot may get other labels, so that it must not keep its place. The others keep their ranks: a gap among
@@ -105,24 +113,29 @@ impl Directory {
         self.selections.get(selector)
     }
 
-    /// What `selector` accepts, in order of labels.
-    pub(super) fn selection(&mut self, selector: &Selector) -> Selection {
-        if let Some(known) = self.selections.get(selector) {
-            return known;
+    /// What `selector` accepts, in order of labels, and how often series had come or gone before; not while there
+    /// are series that have no rank yet.
+    pub(super) fn find(&self, selector: &Selector) -> Result<(Selection, u64), Unordered> {
+        if !self.unordered.is_empty() {
+            return Err(Unordered);
         }
-        self.put_in_order();
         let mut slots = self.index.find(selector);
         slots.sort_unstable_by_key(|slot| self.entries[*slot as usize].rank);
         let series = slots
             .into_iter()
             .filter_map(|slot| Some((self.id(slot), self.entries[slot as usize].labels.clone()?)));
-        let selection = Selection::new(SeriesList::new(series));
-        self.selections.put(selector, &selection, self.by_labels.len());
-        selection
+        Ok((Selection::new(SeriesList::new(series)), self.changes))
+    }
+
+    /// Keeps what a selector found, unless series have come or gone since.
+    pub(super) fn keep(&mut self, selector: &Selector, selection: &Selection, changes: u64) {
+        if self.changes == changes {
+            self.selections.put(selector, selection, self.by_labels.len());
+        }
     }
 
     /// Gives every series a rank.
-    fn put_in_order(&mut self) {
+    pub(super) fn put_in_order(&mut self) {
         if self.unordered.is_empty() {
             return;
         }

@@ -7,6 +7,7 @@ use obs_model::{Labels, Timestamp};
 use super::SeriesStore;
 use super::blocks::SeriesId;
 use super::chunk::Decoded;
+use super::directory::Unordered;
 use super::selections::Selection;
 use super::series::Stored;
 use crate::promql::HistogramSeries;
@@ -32,12 +33,25 @@ impl SeriesStore {
     }
 
     /// The series that `selector` accepts, in order of labels.
+    ///
+    /// They are looked for while others look, too; only keeping the answer, and putting new series in order before, is
+    /// not for two at a time.
     fn selection(&self, selector: &Selector) -> Selection {
-        if let Some(known) = self.directory.read().known_selection(selector) {
+        let directory = self.directory.read();
+        if let Some(known) = directory.known_selection(selector) {
             return known;
         }
+        let found = directory.find(selector);
+        drop(directory);
         let mut directory = self.directory.write();
-        let selection = directory.selection(selector);
+        let (selection, changes) = match found {
+            Ok(found) => found,
+            Err(Unordered) => {
+                directory.put_in_order();
+                directory.find(selector).unwrap_or_default()
+            }
+        };
+        directory.keep(selector, &selection, changes);
         self.note_directory(&directory);
         selection
     }

@@ -38,6 +38,13 @@ impl Evaluator<'_> {
                 self.budget.settle(before, &rows)?;
                 return Ok(rows);
             }
+            if let Some((values, parameter_span)) = &parameter
+                && let Some(rows) =
+                    self.pick_as_read(plan, (values, *parameter_span), span, grid)?
+            {
+                self.budget.settle(before, &rows)?;
+                return Ok(rows);
+            }
             let rows = self.eval_vector(&plan.expr, grid)?;
             let parameter = parameter.as_ref().map(|(values, span)| (&values[..], *span));
             if plan.op.keeps_series() {

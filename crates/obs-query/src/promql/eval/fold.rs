@@ -13,7 +13,7 @@ use crate::promql::ast::{AggregateOp, Grouping};
 use crate::promql::error::execution;
 use crate::promql::float::{Mean, Sum};
 use crate::promql::functions::Function;
-use crate::promql::plan::{AggregatePlan, PlanKind};
+use crate::promql::plan::{AggregatePlan, Plan, PlanKind};
 
 impl Evaluator<'_> {
     /// Folds series as they are read; `None` where that cannot be done.
@@ -36,28 +36,50 @@ impl Evaluator<'_> {
         }
         let before = self.budget.held();
         let mut folder = Folder::new(self, plan.op, &plan.grouping, grid);
-        let outcome = match &plan.expr.kind {
-            PlanKind::Instant(instant) => {
-                self.each_selected(instant, grid, Reading::Value, &mut |subject, column| {
-                    folder.add(subject, false, column)
-                })
-            }
-            PlanKind::Call(call) if call.function != Function::AbsentOverTime => {
-                let Some(call) = self.as_range_call(call, grid)? else {
-                    return Ok(None);
-                };
-                let sink: RowSink<'_> =
-                    &mut |subject, drop_name, column| folder.add(subject, drop_name, column);
-                self.each_row(&call, grid, sink)
-            }
-            _ => return Ok(None),
-        };
+        let sink: RowSink<'_> =
+            &mut |subject, drop_name, column| folder.add(subject, drop_name, column);
+        let outcome = self.each_as_read(&plan.expr, grid, sink);
+        if matches!(outcome, Ok(Shown::Nothing)) {
+            return Ok(None);
+        }
         if folder.saw_histogram {
             self.budget.release(self.budget.held().saturating_sub(before));
             return Ok(None);
         }
-        outcome.and_then(|()| folder.finish()).map(Some)
+        outcome.and_then(|_| folder.finish()).map(Some)
     }
+
+    /// Shows the rows of an expression one after the other as they are read, if it is one that reads them so.
+    pub(super) fn each_as_read(
+        &self,
+        plan: &Plan,
+        grid: &Grid,
+        sink: RowSink<'_>,
+    ) -> Result<Shown, Error> {
+        match &plan.kind {
+            PlanKind::Instant(instant) => {
+                self.each_selected(instant, grid, Reading::Value, &mut |subject, column| {
+                    sink(subject, false, column)
+                })?;
+            }
+            PlanKind::Call(call) if call.function != Function::AbsentOverTime => {
+                let Some(call) = self.as_range_call(call, grid)? else {
+                    return Ok(Shown::Nothing);
+                };
+                self.each_row(&call, grid, sink)?;
+            }
+            _ => return Ok(Shown::Nothing),
+        }
+        Ok(Shown::Everything)
+    }
+}
+
+/// Whether the rows of an expression were shown.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Shown {
+    Everything,
+    /// The expression does not read series itself.
+    Nothing,
 }
 
 /// A group while series are folded into it: a state for each step.

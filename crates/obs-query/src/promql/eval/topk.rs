@@ -3,6 +3,9 @@
 use super::Evaluator;
 use super::aggregate::members;
 use super::column::{Column, Grid, Row};
+use super::fold::Shown;
+use super::numbers::Numbers;
+use super::range::surely_differs;
 use crate::Error;
 use crate::promql::annotation::Note;
 use crate::promql::ast::AggregateOp;
@@ -51,6 +54,63 @@ impl Evaluator<'_> {
             return Ok(order.into_iter().filter_map(|index| slots[index].take()).collect());
         }
         Ok(slots.into_iter().flatten().filter(|row| !row.column.is_empty()).collect())
+    }
+
+    /// As [`Evaluator::pick_series`], of series as they are read; `None` where that cannot be done.
+    ///
+    /// An instant `topk` keeps the series that are among the best so far, and nothing of the others.
+    pub(super) fn pick_as_read(
+        &self,
+        plan: &AggregatePlan,
+        (parameter, parameter_span): (&[f64], Span),
+        span: Span,
+        grid: &Grid,
+    ) -> Result<Option<Vec<Row>>, Error> {
+        let top = plan.op == AggregateOp::Topk;
+        let [count] = *parameter else {
+            return Ok(None);
+        };
+        if !top && plan.op != AggregateOp::Bottomk {
+            return Ok(None);
+        }
+        // What is no number of series is refused below, after everything that the expression itself is refused for.
+        let count = if count > 0.0 { count.min(MOST) as usize } else { 0 };
+        let mut numbers = Numbers::new(&plan.grouping);
+        let mut groups: Vec<Extremes> = Vec::new();
+        let (mut kept, mut doubtful) = (Vec::new(), Vec::new());
+        let shown = self.each_as_read(&plan.expr, grid, &mut |subject, drop_name, column| {
+            if !surely_differs(subject) {
+                let column = Column::of_floats(Vec::new());
+                doubtful.push(Row { labels: subject.identity(), drop_name, column });
+            }
+            let number = numbers.of(subject);
+            if number == groups.len() {
+                groups.push(Extremes { count, top, heap: Vec::new() });
+            }
+            match column.float(0) {
+                Some(value) => {
+                    if groups[number].offer(value, kept.len()) {
+                        self.budget.hold(1)?;
+                        kept.push(Some((subject.identity(), drop_name)));
+                    }
+                }
+                None => self.note(Note::HistogramIgnored(plan.op.as_str()), span),
+            }
+            Ok(())
+        })?;
+        if shown == Shown::Nothing {
+            return Ok(None);
+        }
+        self.unique(doubtful)?;
+        if !self.check_parameter(plan.op, parameter, parameter_span)? {
+            return Ok(Some(Vec::new()));
+        }
+        let best = groups.into_iter().flat_map(Extremes::into_sorted);
+        let rows = best.filter_map(|(value, index)| {
+            let (labels, drop_name) = kept[index].take()?;
+            Some(Row { labels, drop_name, column: Column::of_floats(vec![value]) })
+        });
+        Ok(Some(rows.collect()))
     }
 
     /// Checks a parameter at all steps; `false` if nothing can be picked.
@@ -112,7 +172,9 @@ impl Evaluator<'_> {
                     Extremes { count, top: op == AggregateOp::Topk, heap: Vec::new() };
                 for index in present {
                     match rows[index].column.float(step) {
-                        Some(value) => extremes.offer(value, index),
+                        Some(value) => {
+                            extremes.offer(value, index);
+                        }
                         None => self.note(Note::HistogramIgnored(op.as_str()), span),
                     }
                 }
@@ -157,20 +219,23 @@ impl Extremes {
         a.is_nan() || if self.top { a < b } else { a > b }
     }
 
-    fn offer(&mut self, value: f64, index: usize) {
+    /// Takes a value in if it is among the best, and says whether it is.
+    fn offer(&mut self, value: f64, index: usize) -> bool {
         if self.heap.len() < self.count {
             self.heap.push((value, index));
             self.rise(self.heap.len() - 1);
-            return;
+            return true;
         }
         let Some((worst, _)) = self.heap.first().copied() else {
-            return;
+            return false;
         };
         let better = if self.top { worst < value } else { worst > value };
-        if better || (worst.is_nan() && !value.is_nan()) {
+        let taken = better || (worst.is_nan() && !value.is_nan());
+        if taken {
             self.heap[0] = (value, index);
             self.sink();
         }
+        taken
     }
 
     fn rise(&mut self, mut place: usize) {
@@ -204,13 +269,18 @@ impl Extremes {
     }
 
     /// The series, the best value first and NaN last.
-    fn sorted(mut self) -> Vec<usize> {
+    fn sorted(self) -> Vec<usize> {
+        self.into_sorted().into_iter().map(|(_, index)| index).collect()
+    }
+
+    /// The values and series, the best value first and NaN last.
+    fn into_sorted(mut self) -> Vec<(f64, usize)> {
         let top = self.top;
         self.heap.sort_by(|(a, _), (b, _)| match (a.is_nan(), b.is_nan()) {
             (false, false) if !top => nan_first(a, b),
             _ => nan_first(b, a),
         });
-        self.heap.into_iter().map(|(_, index)| index).collect()
+        self.heap
     }
 }
 
