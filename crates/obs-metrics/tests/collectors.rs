@@ -56,7 +56,7 @@ fn the_machine_is_described_with_plausible_values() {
     let mut system = SystemCollector::new(&registry);
     system.refresh().unwrap();
     let value = |name: &str, labels: &[(&str, &str)]| value(&registry, name, labels);
-    assert!(value("system_cpu_logical_count", &[]) >= 1.0);
+    assert!(value("system_cpu_logical_processors", &[]) >= 1.0);
     assert_eq!(registry.value("system_cpu_utilization_ratio", &[]), None);
     assert!(value("system_cpu_time_seconds_total", &[("mode", "user")]) > 0.0);
     assert!(value("system_cpu_load_average_1m", &[]) >= 0.0);
@@ -191,4 +191,24 @@ async fn what_a_refresh_costs() {
         times.sort();
         println!("{}: median {:?}, worst {:?}", collector.name(), times[100], times[200]);
     }
+}
+
+#[tokio::test]
+#[ignore = "needs promtool, from Debian's package prometheus"]
+async fn promtool_finds_nothing_wrong_with_the_collectors() {
+    use std::process::{Command, Stdio};
+
+    let registry = Registry::default();
+    Collectors::standard(&registry).refresh();
+    let mut child = Command::new("promtool")
+        .args(["check", "metrics"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    registry.write_text(&mut child.stdin.take().unwrap()).unwrap();
+    let output = child.wait_with_output().unwrap();
+    let said = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
+    assert!(output.status.success(), "{said}");
 }

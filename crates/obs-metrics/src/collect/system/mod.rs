@@ -29,7 +29,7 @@ const LEFT_OUT: &str = "obskit_collector_left_out";
 /// |---|---|
 /// | `system_cpu_time_seconds_total{mode}` | time of all processors; modes `user`, `nice`, `system`, `idle`, `iowait`, `irq`, `softirq`, `steal`. Linux only |
 /// | `system_cpu_utilization_ratio` | the share of all processors' time that was not idle since the last refresh, 0 to 1 |
-/// | `system_cpu_logical_count` | processors |
+/// | `system_cpu_logical_processors` | processors |
 /// | `system_cpu_load_average_1m`, `…_5m`, `…_15m` | load averages; not on Windows |
 /// | `system_memory_limit_bytes` | memory |
 /// | `system_memory_usage_bytes{state}` | `used` and `available`, which add up to the limit |
@@ -78,7 +78,7 @@ impl Single {
 const HELP: [(&str, &str); 13] = [
     ("system_cpu_time_seconds_total", "Time of all processors in seconds, by mode."),
     ("system_cpu_utilization_ratio", "Share of all processors' time that was not idle."),
-    ("system_cpu_logical_count", "Logical processors of the machine."),
+    ("system_cpu_logical_processors", "Logical processors of the machine."),
     ("system_cpu_load_average_1m", "Load average over one minute."),
     ("system_cpu_load_average_5m", "Load average over five minutes."),
     ("system_cpu_load_average_15m", "Load average over fifteen minutes."),
@@ -139,7 +139,7 @@ impl SystemCollector {
         };
         self.before = cpu.times;
         self.single.set("system_cpu_utilization_ratio", busy);
-        self.single.set("system_cpu_logical_count", cpu.count.map(|count| count as f64));
+        self.single.set("system_cpu_logical_processors", cpu.count.map(|count| count as f64));
         let load = self.reader.load();
         for (minutes, name) in [
             "system_cpu_load_average_1m",
