@@ -2,6 +2,7 @@
 //!
 //! - [`parse`] makes a syntax tree, an [`Expr`], of a text. Every mistake says its line and column and what was
 //!   expected. [`Display`](std::fmt::Display) writes the tree as PromQL again, in one way only.
+//!   [`format()`] writes it over several lines, [`json()`] as the JSON of Prometheus' API.
 //! - An [`Engine`] evaluates a tree over a [`Queryable`](crate::Queryable): at one time, or at several [`Steps`].
 //! - A [`QueryResult`] has the [`QueryValue`], the [`Annotations`] (warnings and infos) and how much work it was.
 //!
@@ -32,10 +33,12 @@ mod lexer;
 mod native;
 mod parse;
 mod plan;
+mod pretty;
 mod print;
 mod span;
 mod text;
 mod token;
+mod tree;
 mod value;
 
 pub use annotation::{Annotation, Annotations};
@@ -58,7 +61,9 @@ pub use parse::{
     MAX_QUERY_BYTES, MAX_QUERY_DEPTH, ParseOptions, parse, parse_bytes, parse_duration,
 };
 pub(crate) use parse::{duration_millis, number, parse_metric};
+pub use pretty::format;
 pub(crate) use print::Millis;
 pub use span::{Position, Span};
 pub use text::Text;
+pub use tree::json;
 pub use value::{MatrixSeries, QueryResult, QueryStats, QueryValue, SampleValue, VectorPoint};

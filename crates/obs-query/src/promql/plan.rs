@@ -294,7 +294,7 @@ fn positive(duration: &DurationExpr) -> Result<i64, Error> {
 }
 
 /// The milliseconds of a duration.
-fn millis(duration: &DurationExpr) -> Result<i64, Error> {
+pub(super) fn millis(duration: &DurationExpr) -> Result<i64, Error> {
     let millis = (seconds(duration)? * 1e3).round();
     // Nanoseconds in 64 bits is what upstream has; a comparison the other way round would let NaN through.
     if millis.abs() <= i64::MAX as f64 / 1e6 {

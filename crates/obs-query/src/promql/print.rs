@@ -6,7 +6,7 @@ use obs_model::{METRIC_NAME_LABEL, is_valid_label_name};
 
 use super::ast::{
     Aggregate, At, Binary, Cardinality, DurationExpr, Expr, ExprKind, Modifiers, NumberLiteral,
-    UnaryOp, VectorSelector,
+    Subquery, UnaryOp, VectorSelector,
 };
 use super::text::Text;
 
@@ -22,11 +22,7 @@ impl Display for Expr {
                 write!(f, "{}[{}]{modifiers}", Bare(&matrix.selector), matrix.range)
             }
             ExprKind::Subquery(subquery) => {
-                write!(f, "{}[{}:", subquery.expr, subquery.range)?;
-                if let Some(step) = &subquery.step {
-                    step.fmt(f)?;
-                }
-                write!(f, "]{}", subquery.modifiers)
+                write!(f, "{}{}", subquery.expr, SubqueryTail(subquery))
             }
             ExprKind::Paren(inner) => write!(f, "({inner})"),
             ExprKind::Unary(UnaryOp::Plus, inner) => write!(f, "+{inner}"),
@@ -50,8 +46,22 @@ impl Display for Expr {
     }
 }
 
+/// What stands behind the expression of a sub-query.
+pub(super) struct SubqueryTail<'a>(pub(super) &'a Subquery);
+
+impl Display for SubqueryTail<'_> {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        let Subquery { range, step, modifiers, .. } = self.0;
+        write!(f, "[{range}:")?;
+        if let Some(step) = step {
+            step.fmt(f)?;
+        }
+        write!(f, "]{modifiers}")
+    }
+}
+
 /// An operator with its modifiers.
-struct Operator<'a>(&'a Binary);
+pub(super) struct Operator<'a>(pub(super) &'a Binary);
 
 impl Display for Operator<'_> {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
@@ -80,7 +90,7 @@ impl Display for Operator<'_> {
 }
 
 /// An aggregation up to its parenthesis.
-struct Head<'a>(&'a Aggregate);
+pub(super) struct Head<'a>(pub(super) &'a Aggregate);
 
 impl Display for Head<'_> {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
