@@ -43,6 +43,7 @@ pub(crate) const CASES: &[Case] = &[
             ("tracing-subscriber", lines::subscriber_disabled),
         ],
     },
+    Case { name: "look for secrets in 100 bytes", contenders: &[(OURS, lines::look_for_secrets)] },
     Case {
         name: "span with two fields",
         contenders: &[

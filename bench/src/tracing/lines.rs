@@ -144,6 +144,19 @@ pub(crate) fn flat_subscriber_to_a_sink() -> Result<Task, Box<dyn Error>> {
     Ok(Task { work: Box::new(log), settle: Box::new(|| {}) })
 }
 
+/// A look for secrets at a message of a hundred bytes that has none.
+pub(crate) fn look_for_secrets() -> Result<Task, Box<dyn Error>> {
+    const MESSAGE: &str = "the connection to the primary was lost after twelve attempts, \
+                           so that reads go to the second replica";
+    let redactor = obs_model::Redactor::new();
+    let work = move |times| {
+        for _ in 0..times {
+            std::hint::black_box(redactor.text(std::hint::black_box(&MESSAGE[..100])));
+        }
+    };
+    Ok(Task { work: Box::new(work), settle: Box::new(|| {}) })
+}
+
 pub(crate) fn appender_to_a_file() -> Result<Task, Box<dyn Error>> {
     let (file, lines) = file()?;
     let (writer, guard) = tracing_appender::non_blocking(file);

@@ -59,7 +59,7 @@ pub use metric::{
     Bucket, Gather, HistogramSnapshot, MetricFamily, MetricKind, MetricPoint, MetricValue, Sample,
 };
 pub use number::write_float;
-pub use redact::{REDACTED, Redactor};
+pub use redact::{REDACTED, RedactMode, Redactor, SecretKind};
 pub use resource::Resource;
 pub use severity::{Severity, UnknownSeverity};
 pub use sink::{Accepted, DropReason, Sink};

@@ -1,6 +1,6 @@
 //! Rendered fields: JSON members that are merged by copying bytes.
 
-use obs_model::{FieldValue, REDACTED};
+use obs_model::FieldValue;
 
 use super::keys::{FieldKind, Key};
 use super::{FieldRules, MAX_ID, Text};
@@ -176,7 +176,11 @@ impl FieldBuffer {
     /// Adds a field whose value is the start of a text.
     pub(super) fn put_bounded(&mut self, key: Key<'_>, text: Text<'_>, rules: &FieldRules) {
         if key.kind == FieldKind::Secret {
-            return self.put(key, rules, |out| write::push_string(out, REDACTED, 0, usize::MAX));
+            let replacement = rules.redactor.replacement(text.kept);
+            if !replacement.is_empty() {
+                self.put(key, rules, |out| write::push_string(out, &replacement, 0, usize::MAX));
+            }
+            return;
         }
         let budget = match key.kind {
             FieldKind::Id(_) => MAX_ID,
@@ -202,7 +206,11 @@ impl FieldBuffer {
     /// Adds a field whose value needs no escaping; ids stay text and secrets stay secret.
     fn put_bare(&mut self, key: Key<'_>, rules: &FieldRules, write: impl FnOnce(&mut Vec<u8>)) {
         match key.kind {
-            FieldKind::Secret => self.put_text(key, REDACTED, rules),
+            FieldKind::Secret => {
+                let mut secret = Vec::new();
+                write(&mut secret);
+                self.put_text(key, &String::from_utf8_lossy(&secret), rules);
+            }
             FieldKind::Id(_) => self.put(key, rules, |out| {
                 let from = out.len();
                 write(out);

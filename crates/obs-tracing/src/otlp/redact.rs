@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use obs_model::{REDACTED, Redactor};
+use obs_model::Redactor;
 use opentelemetry::trace::Status;
 use opentelemetry::{Array, KeyValue, StringValue, Value};
 use opentelemetry_sdk::trace::SpanData;
@@ -29,10 +29,11 @@ fn text_in_place(text: &mut Cow<'static, str>, redactor: &Redactor) {
     }
 }
 
-fn attributes(attributes: &mut [KeyValue], redactor: &Redactor) {
-    for attribute in attributes {
+fn attributes(attributes: &mut Vec<KeyValue>, redactor: &Redactor) {
+    for attribute in &mut *attributes {
         if redactor.is_secret_key(attribute.key.as_str()) {
-            attribute.value = Value::from(REDACTED);
+            let replacement = redactor.replacement(&attribute.value.as_str());
+            attribute.value = Value::from(replacement.into_owned());
             continue;
         }
         let redacted = match &attribute.value {
@@ -48,6 +49,10 @@ fn attributes(attributes: &mut [KeyValue], redactor: &Redactor) {
             attribute.value = value;
         }
     }
+    // A secret that is dropped leaves nothing behind.
+    attributes.retain(|attribute| {
+        attribute.value != Value::from("") || !redactor.is_secret_key(attribute.key.as_str())
+    });
 }
 
 fn owned(text: &StringValue, redactor: &Redactor) -> Option<StringValue> {

@@ -9,7 +9,9 @@ use std::time::Duration;
 
 use crate::support::{PATIENCE, Pipeline, series};
 use metrics_util::debugging::DebuggingRecorder;
-use obs_model::{Accepted, Context, FieldValue, LogRecord, Sink, SpanId, TraceId};
+use obs_model::{
+    Accepted, Context, FieldValue, LogRecord, RedactMode, Redactor, Sink, SpanId, TraceId,
+};
 use obs_tracing::{Colors, LogDetails, LogFormat, LogOutput, create_logger, trace_async};
 use proptest::prelude::*;
 use serde_json::json;
@@ -158,6 +160,26 @@ fn secrets_are_removed_from_fields_messages_errors_and_spans() {
     });
     assert!(!text.contains("hunter2") && !text.contains("12345"), "{text}");
     assert_eq!(text.matches("[redacted]").count(), 5, "{text}");
+}
+
+#[test]
+fn a_secret_can_be_a_hash_or_nothing_at_all() {
+    let log =
+        || tracing::info!(api_key = 12_345, token = "t-1", plain = 1, "mail to ada@example.org");
+    let hashing = Pipeline::new(|config| {
+        config.redactor = Redactor::new().with_mode(RedactMode::Hash { key: [3; 16] });
+    });
+    let lines = hashing.json_of(|| (log(), log()).0);
+    let (one, two) = (&lines[0], &lines[1]);
+    assert!(one["metadata"]["api_key"].as_str().unwrap().starts_with("[hash:"), "{one}");
+    assert!(one["message"].as_str().unwrap().starts_with("mail to [hash:"), "{one}");
+    assert_eq!((&one["message"], &one["metadata"]), (&two["message"], &two["metadata"]));
+
+    let dropping =
+        Pipeline::new(|config| config.redactor = Redactor::new().with_mode(RedactMode::Drop));
+    let lines = dropping.json_of(log);
+    assert_eq!(lines[0]["metadata"], json!({"plain": 1}));
+    assert_eq!(lines[0]["message"], "mail to ");
 }
 
 #[test]
