@@ -49,8 +49,10 @@ impl Place {
 /// A run of cells that start at zero. Dropping it gives them back.
 pub(crate) struct Range {
     home: &'static Home,
-    /// The first cell, counted through all pages.
-    first: usize,
+    /// The number of the page of the first cell.
+    number: u32,
+    /// The first cell within it.
+    offset: u32,
     length: usize,
     /// The pages after the first, for the few runs that are longer than a page.
     more: Box<[&'static Home]>,
@@ -71,30 +73,43 @@ impl Range {
             free.homes[index / CELLS].mark(index % CELLS, false);
         }
         let more = free.homes[number + 1..number + pages.max(1)].into();
-        Self { home, first, length, more }
+        // OK because the memory ends long before there are 2^32 pages, and an offset is within a page.
+        let (number, offset) = (number as u32, (first % CELLS) as u32);
+        Self { home, number, offset, length, more }
+    }
+
+    /// The first cell within its page.
+    #[inline(always)]
+    const fn offset(&self) -> usize {
+        self.offset as usize
+    }
+
+    /// The first cell, counted through all pages.
+    const fn first(&self) -> usize {
+        self.number as usize * CELLS + self.offset as usize
     }
 
     /// Adds to the calling thread's first cell.
     #[inline(always)]
     pub(crate) fn add(&self, value: u64) {
-        let offset = self.first % CELLS;
-        let added = local::with_present(self.first / CELLS, |cells| {
-            add_private(cells, offset, value);
-        });
+        let added = local::with_present(
+            || self.number as usize,
+            |cells| add_private(cells, self.offset(), value),
+        );
         if added.is_none() {
-            add_anew(self.home, offset, value);
+            add_anew(self.home, self.offset(), value);
         }
     }
 
     /// Adds a float to the calling thread's first cell.
     #[inline(always)]
     pub(crate) fn add_float(&self, value: f64) {
-        let offset = self.first % CELLS;
-        let added = local::with_present(self.first / CELLS, |cells| {
-            add_private_float(cells, offset, value);
-        });
+        let added = local::with_present(
+            || self.number as usize,
+            |cells| add_private_float(cells, self.offset(), value),
+        );
         if added.is_none() {
-            add_float_anew(self.home, offset, value);
+            add_float_anew(self.home, self.offset(), value);
         }
     }
 
@@ -111,24 +126,27 @@ impl Range {
         times: u64,
         index: impl FnOnce() -> usize,
     ) -> Option<()> {
-        local::with_present(self.first / CELLS, |cells| {
-            add_private_float(cells, self.first % CELLS, value);
-            add_private(cells, (self.first + index()) % CELLS, times);
-        })
+        local::with_present(
+            || self.number as usize,
+            |cells| {
+                add_private_float(cells, self.offset(), value);
+                add_private(cells, self.offset() + index(), times);
+            },
+        )
     }
 
     /// Adds a float to the first cell and a whole number to the one at `index`.
     pub(crate) fn add_both(&self, value: f64, index: usize, times: u64) {
         self.add_float(value);
-        let at = self.first + index;
-        if let Some(home) = self.homes().nth(at / CELLS - self.first / CELLS) {
+        let at = self.first() + index;
+        if let Some(home) = self.homes().nth(at / CELLS - self.number as usize) {
             add_anew(home, at % CELLS, times);
         }
     }
 
     /// The place of the first cell.
     pub(crate) fn place(&self) -> Place {
-        Place { home: self.home, offset: self.first % CELLS }
+        Place { home: self.home, offset: self.offset() }
     }
 
     /// The total of the first cell, as a whole number.
@@ -145,9 +163,9 @@ impl Range {
     pub(crate) fn totals_after_first(&self, totals: &mut Vec<u64>, reading: &Reading<'_>) {
         totals.clear();
         totals.resize(self.length - 1, 0);
-        let mut at = self.first + 1;
+        let mut at = self.first() + 1;
         let mut rest = &mut totals[..];
-        for (page, home) in (self.first / CELLS..).zip(self.homes()) {
+        for (page, home) in (self.number as usize..).zip(self.homes()) {
             // OK because the run's second cell can be the first one of its second page.
             let offset = at.saturating_sub(page * CELLS);
             let here = (CELLS - offset.min(CELLS)).min(rest.len());
@@ -166,15 +184,15 @@ impl Range {
         let reading = read();
         let missing = value.saturating_sub(self.total(&reading));
         if missing > 0 {
-            add_shared(self.home, self.first % CELLS, missing);
+            add_shared(self.home, self.offset(), missing);
         }
     }
 
     /// Raises the total of the first cell, a float, to at least `value`.
     pub(crate) fn raise_float_to(&self, value: f64) {
         let reading = read();
-        let private = self.home.private_float(self.first % CELLS, &reading);
-        let cell = &self.home.cells()[self.first % CELLS];
+        let private = self.home.private_float(self.offset(), &reading);
+        let cell = &self.home.cells()[self.offset()];
         // OK because a thread that adds to the shared cell meanwhile makes the exchange fail.
         let _ = cell.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |bits| {
             (f64::from_bits(bits) + private < value).then(|| (value - private).to_bits())
@@ -183,15 +201,15 @@ impl Range {
 
     /// Adds to the shared cell at `index` of a run within one page, whole number or float as it is.
     pub(crate) fn add_to_shared(&self, index: usize, value: u64) {
-        let at = self.first + index;
-        if let Some(home) = self.homes().nth(at / CELLS - self.first / CELLS) {
+        let at = self.first() + index;
+        if let Some(home) = self.homes().nth(at / CELLS - self.number as usize) {
             add_shared(home, at % CELLS, value);
         }
     }
 
     /// Adds a float to the shared first cell.
     pub(crate) fn add_float_to_shared(&self, value: f64) {
-        add_float(&self.home.cells()[self.first % CELLS], value);
+        add_float(&self.home.cells()[self.offset()], value);
     }
 
     fn homes(&self) -> impl Iterator<Item = &'static Home> {
@@ -204,8 +222,8 @@ impl Drop for Range {
         let reading = read();
         let mut homes = self.homes();
         let mut home = homes.next();
-        for index in self.first..self.first + self.length {
-            if index != self.first && index % CELLS == 0 {
+        for index in self.first()..self.first() + self.length {
+            if index != self.first() && index % CELLS == 0 {
                 home = homes.next();
             }
             if let Some(home) = home {
@@ -214,14 +232,14 @@ impl Drop for Range {
         }
         drop(reading);
         if let Some(free) = FREE.lock().as_mut() {
-            free.give_back(self.first, self.length);
+            free.give_back(self.first(), self.length);
         }
     }
 }
 
 impl std::fmt::Debug for Range {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Range").field("first", &self.first).field("length", &self.length).finish()
+        f.debug_struct("Range").field("first", &self.first()).field("length", &self.length).finish()
     }
 }
 

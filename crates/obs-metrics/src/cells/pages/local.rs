@@ -35,9 +35,15 @@ fn show(table: &[*mut Page]) {
 }
 
 /// Runs `record` with the calling thread's cells of the home of this number; does nothing when the thread has none.
+///
+/// The number is asked for last: finding what is thread-local may be a call, and so less has to be kept across it.
 #[inline(always)]
-pub(crate) fn with_present<R>(number: usize, record: impl FnOnce(&Cells) -> R) -> Option<R> {
+pub(crate) fn with_present<R>(
+    number: impl FnOnce() -> usize,
+    record: impl FnOnce(&Cells) -> R,
+) -> Option<R> {
     let page = VIEW.with(|view| {
+        let number = number();
         if number < view.length.get() {
             // SAFETY: `table` and `length` describe the buffer of this thread's own `Writer::table`: they are set
             // whenever `touch` may have moved it, by the same thread, and emptied before it is freed.
