@@ -30,7 +30,8 @@ impl Default for LabelLimits {
 
 /// A set of labels: names to values, sorted by name, each name once.
 ///
-/// A clone is a reference count; the hash is computed once, when the set is made. Two sets with the same
+/// A name is any text that is not empty, as in Prometheus 3; see [`is_valid_label_name`] for those that can be written
+/// without quotes. A clone is a reference count; the hash is computed once, when the set is made. Two sets with the same
 /// pairs are equal whatever order they were given in.
 ///
 /// ```
@@ -61,8 +62,8 @@ impl Labels {
     ///
     /// # Errors
     ///
-    /// Every name that is not `[a-zA-Z_][a-zA-Z0-9_]*`, every name or value that is too long, and a set that
-    /// is too large, all in one [`LabelsError`].
+    /// A name that is empty, every name or value that is too long, and a set that is too large, all in one
+    /// [`LabelsError`].
     pub fn new<N, V>(pairs: impl IntoIterator<Item = (N, V)>) -> Result<Self, LabelsError>
     where
         N: AsRef<str>,
@@ -273,30 +274,51 @@ impl fmt::Debug for Labels {
 impl fmt::Display for Labels {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let name = self.metric_name();
-        f.write_str(name.unwrap_or_default())?;
-        if name.is_some() && self.len() == 1 {
+        let (plain, quoted) = match name {
+            Some(name) if is_valid_metric_name(name) => (name, None),
+            Some(name) if !name.is_empty() => ("", Some(name)),
+            _ => ("", None),
+        };
+        f.write_str(plain)?;
+        if name.is_some() && self.len() == 1 && quoted.is_none() {
             return Ok(());
         }
         f.write_str("{")?;
         let mut separator = "";
+        if let Some(name) = quoted {
+            write_quoted(f, name)?;
+            separator = ",";
+        }
         for (name, value) in self.iter().filter(|(name, _)| *name != METRIC_NAME_LABEL) {
-            write!(f, "{separator}{name}=\"")?;
-            for character in value.chars() {
-                match character {
-                    '\\' => f.write_str("\\\\")?,
-                    '"' => f.write_str("\\\"")?,
-                    '\n' => f.write_str("\\n")?,
-                    other => fmt::Write::write_char(f, other)?,
-                }
+            f.write_str(separator)?;
+            if is_valid_label_name(name) {
+                f.write_str(name)?;
+            } else {
+                write_quoted(f, name)?;
             }
-            f.write_str("\"")?;
+            f.write_str("=")?;
+            write_quoted(f, value)?;
             separator = ",";
         }
         f.write_str("}")
     }
 }
 
-/// Whether `name` is a label name of the Prometheus data model: `[a-zA-Z_][a-zA-Z0-9_]*`.
+fn write_quoted(f: &mut fmt::Formatter<'_>, text: &str) -> fmt::Result {
+    f.write_str("\"")?;
+    for character in text.chars() {
+        match character {
+            '\\' => f.write_str("\\\\")?,
+            '"' => f.write_str("\\\"")?,
+            '\n' => f.write_str("\\n")?,
+            other => fmt::Write::write_char(f, other)?,
+        }
+    }
+    f.write_str("\"")
+}
+
+/// Whether `name` is a label name that needs no quotes, and the only kind before Prometheus 3:
+/// `[a-zA-Z_][a-zA-Z0-9_]*`.
 #[must_use]
 pub fn is_valid_label_name(name: &str) -> bool {
     let mut bytes = name.bytes();
@@ -304,7 +326,8 @@ pub fn is_valid_label_name(name: &str) -> bool {
         && bytes.all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
 }
 
-/// Whether `name` is a metric name of the Prometheus data model: `[a-zA-Z_:][a-zA-Z0-9_:]*`.
+/// Whether `name` is a metric name that needs no quotes, and the only kind before Prometheus 3:
+/// `[a-zA-Z_:][a-zA-Z0-9_:]*`.
 #[must_use]
 pub fn is_valid_metric_name(name: &str) -> bool {
     let mut bytes = name.bytes();
@@ -319,8 +342,8 @@ fn check_pair(name: &str, value: &str, limits: &LabelLimits, problems: &mut Vec<
             bytes: name.len(),
             limit: limits.max_name_bytes,
         });
-    } else if !is_valid_label_name(name) {
-        problems.push(LabelProblem::InvalidName { name: name.to_owned() });
+    } else if name.is_empty() {
+        problems.push(LabelProblem::EmptyName);
     }
     if value.len() > limits.max_value_bytes {
         problems.push(LabelProblem::TooLong {
@@ -340,12 +363,9 @@ fn shorten(text: &str) -> String {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum LabelProblem {
-    /// A name that is not a label name.
-    #[error("label name {name:?} is not valid: expected [a-zA-Z_][a-zA-Z0-9_]*")]
-    InvalidName {
-        /// The name as given.
-        name: String,
-    },
+    /// A name that is empty.
+    #[error("a label has no name: expected one that is not empty")]
+    EmptyName,
     /// A name over the limit.
     #[error("label name {name:?}… has {bytes} bytes: at most {limit} are accepted")]
     NameTooLong {
@@ -424,22 +444,24 @@ mod tests {
     }
 
     #[test]
+    fn names_of_any_text_are_quoted() {
+        let labels = Labels::new([("__name__", "my.up"), ("é \"", "1"), ("a", "2")]).unwrap();
+        assert_eq!(labels.to_string(), r#"{"my.up",a="2","é \""="1"}"#);
+        assert_eq!(Labels::new([("__name__", "my.up")]).unwrap().to_string(), r#"{"my.up"}"#);
+        assert_eq!(Labels::new([("__name__", "")]).unwrap().to_string(), "");
+    }
+
+    #[test]
     fn every_problem_is_reported_at_once() {
         let limits = LabelLimits { max_labels: 2, max_name_bytes: 4, max_value_bytes: 3 };
-        let error = Labels::with_limits(
-            [("0a", "x"), ("toolong", "x"), ("ok", "four"), ("é", "")],
-            &limits,
-        )
-        .unwrap_err();
-        assert_eq!(error.problems().len(), 5, "{error}");
+        let error =
+            Labels::with_limits([("", "x"), ("toolong", "x"), ("ok", "four"), ("é", "")], &limits)
+                .unwrap_err();
+        assert_eq!(error.problems().len(), 4, "{error}");
         let text = error.to_string();
-        for part in [
-            "\"0a\" is not valid",
-            "\"toolong\"… has 7 bytes",
-            "\"ok\" has 4 bytes",
-            "\"é\"",
-            "4 labels",
-        ] {
+        for part in
+            ["a label has no name", "\"toolong\"… has 7 bytes", "\"ok\" has 4 bytes", "4 labels"]
+        {
             assert!(text.contains(part), "{part} is missing from {text}");
         }
     }
@@ -451,7 +473,7 @@ mod tests {
         assert_eq!(more.without("b"), labels);
         assert_eq!(more.without("absent"), more);
         assert_eq!(labels.len(), 1);
-        assert!(labels.with("not valid", "2").is_err());
+        assert!(labels.with("", "2").is_err());
     }
 
     proptest! {

@@ -250,6 +250,49 @@ fn experimental_functions_have_to_be_enabled() {
 }
 
 #[test]
+fn names_may_be_any_text() {
+    let store = SeriesStore::new(StoreConfig::default());
+    for (service, value) in [("x", 1.0), ("x", 2.0), ("y", 4.0)] {
+        let series = [
+            ("__name__", "http.requests"),
+            ("service.name", service),
+            ("städte", &value.to_string()),
+        ];
+        let timestamp = Timestamp::from_millis(60_000);
+        store.append(&Labels::new(series).unwrap(), Sample { timestamp, value }).unwrap();
+    }
+    let engine = Engine::default();
+    for (query, expected) in [
+        (
+            r#"{"http.requests", "städte"="2"}"#,
+            r#"{"http.requests","service.name"="x","städte"="2"} 2"#,
+        ),
+        (r#"sum({"service.name"="x"})"#, "{} 3"),
+        (
+            r#"sum by ("service.name") ({"http.requests"})"#,
+            "{\"service.name\"=\"x\"} 3\n{\"service.name\"=\"y\"} 4",
+        ),
+        (r#"label_replace(sum({"http.requests"}), "a.b", "c", "", "")"#, r#"{"a.b"="c"} 7"#),
+        (
+            r#"{"städte"="1"} + on ("service.name") group_left sum by ("service.name") ({"service.name"="x"})"#,
+            r#"{"service.name"="x","städte"="1"} 4"#,
+        ),
+    ] {
+        let expr = engine.parse(query).unwrap();
+        let answer = engine.instant(&store, &expr, Timestamp::from_millis(60_000), &|| false);
+        let Ok(QueryValue::Vector(points)) = answer.map(|answer| answer.value) else {
+            panic!("{query}: expected a vector");
+        };
+        let mut found: Vec<_> = points
+            .iter()
+            .map(|point| format!("{} {}", point.labels, point.value.as_float().unwrap()))
+            .collect();
+        found.sort();
+        assert_eq!(found.join("\n"), expected, "{query}");
+    }
+}
+
+#[test]
 fn what_was_read_is_counted() {
     let answer = instant_with(&Engine::default(), "sum(rate(requests_total[5m]))").unwrap();
     assert_eq!(answer.stats.samples_read, 80);

@@ -18,8 +18,7 @@
 //! error of its own ([`Error::is_too_many_samples`](crate::Error::is_too_many_samples), …). A query that is not wanted
 //! any more stops where it asks for that, a thousand steps of work apart.
 //!
-//! Label names are those that [`Labels`](obs_model::Labels) accepts: a query that would give a result a label such as
-//! `my.label` fails. `limit_ratio` picks series by a hash of its own, so it picks others than Prometheus. A date function of a
+//! `limit_ratio` picks series by a hash of its own, so it picks others than Prometheus. A date function of a
 //! number that is no time, such as infinity, has no meaningful value.
 
 mod annotation;
