@@ -31,12 +31,14 @@ impl Data {
     pub(crate) fn new(series: usize) -> Result<Self, LabelsError> {
         let (counters, gauges) = (series / 2, (series / 100).max(1));
         let (mut labels, mut state) = (Vec::with_capacity(series), Vec::with_capacity(series));
+        // A hundred counters an instance: twenty routes with five statuses each.
+        let instances = (counters / 100).max(1);
         for index in 0..counters {
-            let (instance, rest) = (index % 50, index / 50);
+            let (number, rest) = (index % instances, index / instances);
             labels.push(Labels::new([
                 ("__name__", "http_requests_total"),
                 ("job", "api"),
-                ("instance", &format!("10.0.0.{instance}:9090")),
+                ("instance", &instance(number)),
                 ("route", &format!("/r{}", rest % 20)),
                 ("method", ["GET", "POST"][rest % 2]),
                 ("status", ["200", "201", "404", "500", "503"][rest / 20 % 5]),
@@ -47,7 +49,7 @@ impl Data {
             labels.push(Labels::new([
                 ("__name__", "process_load"),
                 ("job", "api"),
-                ("instance", &format!("10.0.{}.{}:9090", index / 250, index % 250)),
+                ("instance", &instance(index)),
             ])?);
             state.push(State::Gauge { hundredths: 5_000 });
         }
@@ -56,7 +58,7 @@ impl Data {
             labels.push(Labels::new([
                 ("__name__", "http_request_duration_seconds_bucket"),
                 ("job", "api"),
-                ("instance", &format!("10.0.0.{}:9090", rest / 20)),
+                ("instance", &instance(rest / 20)),
                 ("route", &format!("/r{}", rest % 20)),
                 ("le", BOUNDS[bound]),
             ])?);
@@ -101,6 +103,10 @@ impl Data {
             });
         }
     }
+}
+
+fn instance(number: usize) -> String {
+    format!("10.0.{}.{}:9090", number / 250, number % 250)
 }
 
 /// What the process has in memory, in bytes.

@@ -351,3 +351,16 @@ fn the_best_few_are_those_of_the_whole_vector() {
         assert_eq!(strip(found), strip(expected), "{query}");
     }
 }
+
+#[test]
+fn many_samples_of_one_series_go_in_at_once_and_what_is_refused_is_told_by_its_place() {
+    let store = SeriesStore::new(StoreConfig::default());
+    let id = store.resolve(&named("backfilled", 0)).unwrap();
+    let mut samples: Vec<_> = (0..3_000).map(|tick| sample(tick * 1_000, tick as f64)).collect();
+    samples[1_500] = samples[1_499];
+    samples[2_500] = sample(0, 7.0);
+    let report = store.append_samples(id, &samples);
+    assert_eq!((report.appended, report.repeated, report.refused.len()), (2_998, 1, 1));
+    assert!(report.refused[0].0 == 2_500 && report.refused[0].1.is_out_of_order());
+    assert_eq!(contents(&store).len(), 2_998);
+}

@@ -11,6 +11,9 @@ use super::tally::{Refused, Tally};
 use crate::Error;
 use crate::promql::HistogramSample;
 
+/// How many samples of one series are appended before others get their turn at its block.
+const RUN_SAMPLES: usize = 1_024;
+
 /// What became of the samples of one call.
 #[derive(Clone, Debug, Default)]
 pub struct BatchReport {
@@ -98,13 +101,19 @@ impl SeriesStore {
     /// What is refused does not keep the others from being stored; it is counted, too.
     pub fn append_samples(&self, series: SeriesId, samples: &[Sample]) -> BatchReport {
         let (mut tally, mut refused) = (Tally::default(), Vec::new());
-        for (index, sample) in samples.iter().enumerate() {
-            let outcome =
-                self.append_one(series, sample.timestamp, &mut tally, |stored, scratch| {
-                    stored.push(sample.timestamp.as_millis(), sample.value, scratch)
-                });
-            if let Err(error) = outcome {
-                refused.push((index, error));
+        let mut scratch = Vec::new();
+        // So many at a time, so that nobody waits long for the block.
+        for (run, samples) in samples.chunks(RUN_SAMPLES).enumerate() {
+            let mut block = self.blocks.write(series);
+            for (index, sample) in (run * RUN_SAMPLES..).zip(samples) {
+                let (at, millis) = (sample.timestamp, sample.timestamp.as_millis());
+                let outcome =
+                    self.append_in(block.as_deref_mut(), series, at, &mut tally, |stored| {
+                        stored.push(millis, sample.value, &mut scratch)
+                    });
+                if let Err(error) = outcome {
+                    refused.push((index, error));
+                }
             }
         }
         self.enforce(&mut tally);
@@ -181,13 +190,25 @@ impl SeriesStore {
         tally: &mut Tally,
         push: impl FnOnce(&mut Stored, &mut Vec<u8>) -> Result<(Taken, isize), Refused>,
     ) -> Result<(), Error> {
-        let floor = self.level.floor(&self.config);
         let mut block = self.blocks.write(id);
-        let Some(stored) = block.as_mut().and_then(|block| block.get_mut(id)) else {
+        self.append_in(block.as_deref_mut(), id, at, tally, |stored| push(stored, &mut Vec::new()))
+    }
+
+    /// As [`SeriesStore::append_one`], with the series' block locked already.
+    fn append_in(
+        &self,
+        block: Option<&mut Block>,
+        id: SeriesId,
+        at: Timestamp,
+        tally: &mut Tally,
+        push: impl FnOnce(&mut Stored) -> Result<(Taken, isize), Refused>,
+    ) -> Result<(), Error> {
+        let floor = self.level.floor(&self.config);
+        let Some(stored) = block.and_then(|block| block.get_mut(id)) else {
             tally.refuse(Refused::UnknownSeries);
             return Err(Error::unknown_series());
         };
-        let outcome = too_old(stored, at, floor).map_or_else(|| push(stored, &mut Vec::new()), Err);
+        let outcome = too_old(stored, at, floor).map_or_else(|| push(stored), Err);
         match outcome {
             Ok((taken, grown)) => {
                 self.level.add(usize::from(taken == Taken::Stored), grown);
