@@ -67,7 +67,7 @@
 //! # Limits
 //!
 //! Nothing is written to disk here: a restart starts with an empty store, unless what [`SeriesStore::take_sealed`] and
-//! [`SeriesStore::open_chunks`] give out is kept and loaded again. One sample far in the future makes everything before
+//! [`SeriesStore::take_open`] give out is kept and loaded again. One sample far in the future makes everything before
 //! it too old; who takes samples from others has to look at their times first. A wall clock that is set back makes samples
 //! refused, and counted, until it has caught up. A selection is copied out whole, so a selector that accepts many
 //! series over a long range costs 16 bytes a sample for as long as its result lives.

@@ -222,33 +222,33 @@ fn native_histograms_are_evicted_and_counted_in_bytes_as_numbers_are() {
 fn what_is_given_out_makes_an_equal_store_again() {
     let store = SeriesStore::new(StoreConfig::default());
     let mut kept: Vec<SealedChunk> = Vec::new();
-    let mut newest = Timestamp::from_millis(i64::MIN);
     for tick in 0..500_i64 {
         for instance in 0..3 {
             let jitter = if instance == 2 { tick * tick % 7 } else { 0 };
             let value = if tick == 300 { STALE } else { (tick * (instance + 1)) as f64 / 4.0 };
             let labels = named("counter", instance as usize);
-            store.append(&labels, sample(tick * 5_000 + jitter, value)).unwrap();
+            // One is an hour behind the others.
+            let behind = if instance == 1 { 3_600_000 } else { 0 };
+            store.append(&labels, sample(tick * 5_000 + jitter - behind, value)).unwrap();
         }
         let counts = [1.0, 2.0, tick as f64];
         store.append_histogram(&named("latency", 0), histogram(tick * 5_000, counts)).unwrap();
-        if tick % 50 == 0 {
-            // As somebody would who keeps the chunks, and what is open in between.
-            kept.extend(store.take_sealed(1_000));
-            kept.extend(store.open_chunks(newest));
-            newest = store.stats().newest.unwrap();
+        if tick % 50 == 0 || tick == 499 {
+            // As somebody would who keeps everything at once, in the order in which it may have to be loaded.
+            kept.extend(store.take_open());
+            while let taken @ [_, ..] = &store.take_sealed(1_000)[..] {
+                kept.extend_from_slice(taken);
+            }
         }
     }
-    while let taken @ [_, ..] = &store.take_sealed(1_000)[..] {
-        kept.extend_from_slice(taken);
-    }
-    kept.extend(store.open_chunks(newest));
+    assert!(store.take_open().is_empty());
     kept.sort_by_key(|chunk| chunk.start);
 
     let again = SeriesStore::new(StoreConfig::default());
     let loaded: usize = kept.iter().map(|chunk| again.load(chunk).unwrap()).sum();
     assert_eq!(loaded, store.stats().samples);
     assert_eq!(contents(&again), contents(&store));
+    assert!(again.take_open().is_empty(), "what was loaded has been kept");
     again.append(&named("counter", 0), sample(500 * 5_000, 1.0)).unwrap();
 }
 

@@ -116,10 +116,28 @@ impl SeriesStore {
         taken
     }
 
-    /// The samples after `after` that are not in a sealed chunk yet, as chunks.
+    /// Gives out the samples that are in no sealed chunk yet and that no earlier call gave out, as chunks.
     ///
-    /// To keep what a crash would lose, ask for what is newer than the last time; a chunk that is sealed meanwhile is
-    /// given out by [`SeriesStore::take_sealed`] and may repeat some of it, which loading passes over.
+    /// Called every sample interval, with [`SeriesStore::take_sealed`] after it, this gives out everything that a crash
+    /// would lose. A chunk that is sealed later repeats what was given out here, so that it can be dropped then;
+    /// loading passes over what it has already.
+    pub fn take_open(&self) -> Vec<SealedChunk> {
+        let (mut taken, mut scratch) = (Vec::new(), Vec::new());
+        for block in self.blocks.iter() {
+            if block.read().iter().next().is_none() {
+                continue;
+            }
+            for stored in block.write().iter_mut() {
+                let labels = stored.labels.clone();
+                stored.take_heads(&mut scratch, |start, end, bytes| {
+                    taken.push(SealedChunk::new(&labels, start, end, bytes));
+                });
+            }
+        }
+        taken
+    }
+
+    /// The samples after `after` that are not in a sealed chunk yet, as chunks, whoever was given them before.
     #[must_use]
     pub fn open_chunks(&self, after: Timestamp) -> Vec<SealedChunk> {
         let (mut shown, mut scratch) = (Vec::new(), Vec::new());
@@ -156,7 +174,7 @@ impl SeriesStore {
             error
         };
         let kind = chunk.kind().map_err(|error| refuse(tally, error))?;
-        match kind {
+        let loaded = match kind {
             Kind::Floats => {
                 let whole = Chunk::from_bytes(&chunk.bytes)
                     .map_err(|_| refuse(tally, chunk.malformed()))?;
@@ -167,7 +185,14 @@ impl SeriesStore {
                     .map_err(|_| refuse(tally, chunk.malformed()))?;
                 self.load_histograms(chunk, whole, tally)
             }
+        }?;
+        if let Some(id) = self.directory.read().get(&chunk.labels)
+            && let Some(mut block) = self.blocks.write(id)
+            && let Some(stored) = block.get_mut(id)
+        {
+            stored.note_shown();
         }
+        Ok(loaded)
     }
 
     fn load_floats(

@@ -21,6 +21,8 @@ pub(super) struct Stored {
     natives: Option<Box<Natives>>,
     /// How many of the newest sealed chunks nobody has taken for keeping yet, of each kind.
     untaken: (u32, u32),
+    /// The time of the last sample that was given out before it was sealed, in milliseconds.
+    shown: i64,
     /// The newest time in the store when the series was made; until its first sample, that says how old it is.
     pub(super) made: i64,
 }
@@ -35,7 +37,8 @@ pub(super) enum Taken {
 
 impl Stored {
     pub(super) fn new(labels: Labels, made: i64) -> Self {
-        Self { labels, sealed: Vec::new(), head: Head::new(), natives: None, untaken: (0, 0), made }
+        let (sealed, head) = (Vec::new(), Head::new());
+        Self { labels, sealed, head, natives: None, untaken: (0, 0), shown: i64::MIN, made }
     }
 
     /// What its samples take on the heap, in bytes.
@@ -280,6 +283,19 @@ impl Stored {
         if let Some(chunk) = natives.and_then(|natives| natives.head_as_chunk(after, scratch)) {
             show(chunk.start(), chunk.end(), chunk.bytes());
         }
+    }
+
+    /// As [`Stored::show_heads`], of what has not been shown so yet.
+    pub(super) fn take_heads(&mut self, scratch: &mut Vec<u8>, show: impl FnMut(i64, i64, &[u8])) {
+        if let Some(last) = self.last_millis().filter(|last| *last > self.shown) {
+            self.show_heads(self.shown, scratch, show);
+            self.shown = last;
+        }
+    }
+
+    /// Notes that what there is has been kept already.
+    pub(super) fn note_shown(&mut self) {
+        self.shown = self.last_millis().unwrap_or(i64::MIN);
     }
 
     /// Takes a full chunk in as it is, and as one that has been taken; it must be later than every sample.

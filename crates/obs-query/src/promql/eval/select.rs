@@ -216,8 +216,8 @@ impl Evaluator<'_> {
     ) -> Result<usize, Error> {
         let look_back = self.options.look_back_millis();
         let (mut next, mut count) = (0, 0);
+        self.budget.work(grid.steps)?;
         for (out, time) in column.floats.iter_mut().zip(grid.times()) {
-            self.budget.work(1)?;
             let at = when.at_step(time);
             while floats.get(next).is_some_and(|sample| sample.timestamp.as_millis() <= at) {
                 next += 1;
