@@ -127,10 +127,17 @@ impl Directory {
         Ok((Selection::new(SeriesList::new(series)), self.changes))
     }
 
-    /// Keeps what a selector found, unless series have come or gone since.
-    pub(super) fn keep(&mut self, selector: &Selector, selection: &Selection, changes: u64) {
+    /// Keeps what a selector found, unless series have come or gone since; `room` is how much all of this may take, in
+    /// bytes.
+    pub(super) fn keep(
+        &mut self,
+        selector: &Selector,
+        selection: &Selection,
+        changes: u64,
+        room: usize,
+    ) {
         if self.changes == changes {
-            self.selections.put(selector, selection, self.by_labels.len());
+            self.selections.put(selector, selection, self.by_labels.len(), room);
         }
     }
 

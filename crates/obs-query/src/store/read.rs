@@ -51,7 +51,8 @@ impl SeriesStore {
                 directory.find(selector).unwrap_or_default()
             }
         };
-        directory.keep(selector, &selection, changes);
+        // A part only, so that samples never have to go for what is merely remembered.
+        directory.keep(selector, &selection, changes, self.config.max_bytes / 8);
         self.note_directory(&directory);
         selection
     }

@@ -12,7 +12,7 @@ use crate::Selector;
 /// How many selectors are kept at most.
 const MAX_SELECTORS: usize = 4_096;
 /// How many series are kept at most in all lists together, beside four for each series of the store.
-const MIN_IDS: usize = 16_384;
+const MIN_SERIES: usize = 16_384;
 /// About what an entry takes beside its ids, in bytes.
 const ENTRY_BYTES: usize = 512;
 
@@ -43,17 +43,26 @@ impl Selections {
         Some(Arc::clone(&entry.selection))
     }
 
+    /// Keeps what a selector found in a store of so many series, unless it takes more than half of the room that
+    /// there is for all, in bytes.
     #[expect(
         clippy::mutable_key_type,
         reason = "what changes inside a regex is no part of its key"
     )]
-    /// Keeps what a selector found in a store of so many series.
-    pub(super) fn put(&mut self, selector: &Selector, selection: &Selection, series: usize) {
-        let most = MIN_IDS + 4 * series;
-        if selection.len() > most / 2 {
+    pub(super) fn put(
+        &mut self,
+        selector: &Selector,
+        selection: &Selection,
+        series: usize,
+        room: usize,
+    ) {
+        let most = (MIN_SERIES + 4 * series).min(room / 2 / SeriesList::BYTES_PER_SERIES);
+        let most_selectors = MAX_SELECTORS.min(room / 2 / ENTRY_BYTES);
+        if selection.len() > most / 2 || most_selectors == 0 {
             return;
         }
-        if self.selectors >= MAX_SELECTORS || self.ids + selection.len() > most {
+        // This ends because of one entry the half is forgotten, too.
+        while self.selectors >= most_selectors || self.ids + selection.len() > most {
             self.forget_half();
         }
         let used = AtomicU64::new(self.uses.fetch_add(1, Ordering::Relaxed));
@@ -137,7 +146,7 @@ mod tests {
         let mut selections = Selections::default();
         let texts = ["a", r#"a{l="1"}"#, r#"a{l="2"}"#, "b", r#"{l="1"}"#, r#"{m="1"}"#];
         for text in texts {
-            selections.put(&selector(text), &ids(3), 10);
+            selections.put(&selector(text), &ids(3), 10, usize::MAX);
         }
         selections.forget(&Labels::new([("__name__", "a"), ("l", "1")]).unwrap());
         let left: Vec<_> =
@@ -150,13 +159,25 @@ mod tests {
     fn what_was_not_asked_for_goes_when_there_is_too_much() {
         let mut selections = Selections::default();
         for number in 0..100 {
-            selections.put(&selector(&format!("m{number}")), &ids(1_000), 0);
+            selections.put(&selector(&format!("m{number}")), &ids(1_000), 0, usize::MAX);
             assert!(selections.get(&selector("m0")).is_some());
-            assert!(selections.ids <= MIN_IDS);
+            assert!(selections.ids <= MIN_SERIES);
         }
         assert!(selections.get(&selector("m99")).is_some());
         assert!(selections.get(&selector("m1")).is_none());
-        selections.put(&selector("huge"), &ids(MIN_IDS as u32), 0);
+        selections.put(&selector("huge"), &ids(MIN_SERIES as u32), 0, usize::MAX);
         assert!(selections.get(&selector("huge")).is_none(), "it would push everything else out");
+    }
+
+    #[test]
+    fn a_small_store_keeps_little() {
+        let mut selections = Selections::default();
+        for number in 0..1_000 {
+            selections.put(&selector(&format!("m{number}")), &ids(10), 1_000, 100_000);
+            assert!(selections.bytes() <= 100_000);
+        }
+        assert!(selections.get(&selector("m999")).is_some());
+        selections.put(&selector("other"), &ids(1), 1_000, 100);
+        assert!(selections.get(&selector("other")).is_none());
     }
 }
