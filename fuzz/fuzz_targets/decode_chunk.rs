@@ -15,5 +15,7 @@ fuzz_target!(|bytes: &[u8]| {
     assert!(histograms.windows(2).all(|pair| pair[0].timestamp < pair[1].timestamp));
     let store = SeriesStore::new(StoreConfig { max_series: 1, ..StoreConfig::default() });
     let loaded = store.load(&chunk).unwrap_or(0);
-    assert_eq!(loaded, store.stats().samples);
+    // Fewer are left of a chunk that spans more than the retention.
+    assert!(store.stats().samples <= loaded);
+    assert!(store.stats().samples > 0 || loaded == 0);
 });
