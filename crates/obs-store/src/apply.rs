@@ -1,6 +1,6 @@
 //! Making changes inside a transaction: what is refused, what is evicted, and what each table then holds.
 
-use std::ops::Range;
+use std::ops::{Bound, Range};
 use std::sync::Arc;
 
 use redb::WriteTransaction;
@@ -31,6 +31,7 @@ pub(crate) fn apply(
     store: u64,
     path: &std::path::Path,
     batches: &[Batch],
+    chunks: &[Arc<TableState>],
     space: &mut Space,
 ) -> Result<Applied, redb::Error> {
     let adding = batches.iter().map(|batch| batch.bytes).sum();
@@ -48,8 +49,13 @@ pub(crate) fn apply(
     };
     let mut results = Vec::with_capacity(batches.len());
     for batch in batches {
-        results.push(match applying.check(batch)? {
-            Ok(()) => Ok(applying.batch(batch)?),
+        results.push(match applying.check(batch, chunks)? {
+            Ok(room) => {
+                let evicted = applying.evict_oldest(chunks, room)?;
+                let mut receipt = applying.batch(batch)?;
+                receipt.evicted += evicted;
+                Ok(receipt)
+            }
             Err(refused) => Err(refused),
         });
     }
@@ -124,8 +130,12 @@ impl<'t> Applying<'t> {
         Ok(self.open.len() - 1)
     }
 
-    /// Whether the batch is to be refused as a whole.
-    fn check(&mut self, batch: &Batch) -> Result<Result<(), Error>, redb::Error> {
+    /// Refuses the batch as a whole, or says how many bytes of chunks have to go for it.
+    fn check(
+        &mut self,
+        batch: &Batch,
+        chunks: &[Arc<TableState>],
+    ) -> Result<Result<u64, Error>, redb::Error> {
         let mut refusing: Vec<(usize, u64)> = Vec::new();
         for Change { table, action } in &batch.changes {
             if table.store != self.store {
@@ -157,11 +167,47 @@ impl<'t> Applying<'t> {
                 return Ok(Err(Kind::Full { what, limit }.into()));
             }
         }
-        if batch.bytes > 0 && self.space.refuses(batch.bytes) && !self.makes_room_itself(batch)? {
+        let grows = batch.bytes.saturating_sub(self.cleared_by(batch)?);
+        if grows == 0 || !self.space.refuses(grows) || self.makes_room_itself(batch)? {
+            return Ok(Ok(0));
+        }
+        let mut there = 0_u64;
+        for table in chunks {
+            let index = self.open(table)?;
+            there = there.saturating_add(self.open[index].account.bytes);
+        }
+        if there < grows {
             let what = format!("the store {}", self.path.display());
             return Ok(Err(Kind::Full { what, limit: self.space.max_bytes() }.into()));
         }
-        Ok(Ok(()))
+        Ok(Ok(grows.saturating_mul(2)))
+    }
+
+    /// Evicts so many bytes of the oldest chunks, from one table after the other.
+    fn evict_oldest(&mut self, chunks: &[Arc<TableState>], bytes: u64) -> Result<u64, redb::Error> {
+        let (mut left, mut evicted) = (bytes, 0);
+        for table in chunks {
+            if left == 0 {
+                break;
+            }
+            let index = self.open(table)?;
+            let before = self.open[index].account.bytes;
+            evicted += self.evict_bytes(index, left)?;
+            left = left.saturating_sub(before - self.open[index].account.bytes);
+        }
+        Ok(evicted)
+    }
+
+    /// How much the batch removes by clearing.
+    fn cleared_by(&mut self, batch: &Batch) -> Result<u64, redb::Error> {
+        let mut cleared = 0;
+        for Change { table, .. } in
+            batch.changes.iter().filter(|change| matches!(change.action, Action::Clear))
+        {
+            let index = self.open(table)?;
+            cleared += self.open[index].account.bytes;
+        }
+        Ok(cleared)
     }
 
     /// Whether everything that the batch adds goes to tables that can evict as much.
@@ -198,8 +244,10 @@ impl<'t> Applying<'t> {
                     receipt.evicted += self.evict_above_cap(index)?;
                 }
                 Action::RemoveBefore { end } => {
-                    receipt.removed += self.remove_before(index, end)?
+                    receipt.removed +=
+                        self.remove_before(index, Bound::Excluded(end.as_slice()))?;
                 }
+                Action::Clear => receipt.removed += self.remove_before(index, Bound::Unbounded)?,
             }
         }
         self.space.add(batch.bytes);
@@ -237,10 +285,10 @@ impl<'t> Applying<'t> {
         Ok(1)
     }
 
-    fn remove_before(&mut self, index: usize, end: &[u8]) -> Result<u64, redb::Error> {
+    fn remove_before(&mut self, index: usize, end: Bound<&[u8]>) -> Result<u64, redb::Error> {
         let Open { table, account, .. } = &mut self.open[index];
         let (mut removed, mut freed) = (0, 0);
-        table.retain_in::<&[u8], _>(..end, |key, value| {
+        table.retain_in::<&[u8], _>((Bound::Unbounded, end), |key, value| {
             removed += 1;
             freed += charge(key.len(), value.len());
             account.subtract(charge(key.len(), value.len()));

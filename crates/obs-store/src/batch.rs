@@ -61,6 +61,8 @@ pub(crate) enum Action {
     RemoveBefore {
         end: Vec<u8>,
     },
+    /// Removes everything.
+    Clear,
 }
 
 /// What became of a batch.
@@ -128,6 +130,11 @@ impl Batch {
         // No item ever has the greatest id, so the end after it is never needed.
         let end = key::of_item(id.saturating_add(1)).to_vec();
         self.add(queue.state(), Action::RemoveBefore { end });
+    }
+
+    /// Removes all items that a queue has when this is done: those that were pushed before, in this batch too.
+    pub fn clear(&mut self, queue: &Queue) {
+        self.add(queue.state(), Action::Clear);
     }
 
     /// Puts a chunk of a series that starts then, in place of the one that may be there.

@@ -63,7 +63,7 @@
 //! | a queue reaches [`QueueOptions::max_bytes`] | its oldest items are dropped and counted, or the new ones are refused: [`Overflow`] |
 //! | chunks reach [`ChunksOptions::max_bytes`] | those with the oldest start are evicted and counted |
 //! | the file reaches three quarters of [`StoreOptions::max_bytes`] | chunks, and queues that drop, evict twice what they take, each from its own oldest |
-//! | the file is nearly full | what cannot make room for itself is refused with [`Error::is_full`], and nothing of it is stored |
+//! | the file is nearly full | what cannot make room for itself evicts the oldest chunks of the store; if there are none, it is refused with [`Error::is_full`], and nothing of it is stored |
 //! | too much waits for the disk | callers wait, or [`Store::submit`] refuses |
 //!
 //! Removing always works. Space that becomes free inside the file is used again; [`Store::compact`] gives it back.
@@ -132,5 +132,5 @@ pub use options::{
 };
 pub use queue::{Item, Pushed, Queue};
 pub use self_metrics::describe;
-pub use store::{Store, StoreStats, TableStats};
+pub use store::{Commit, Store, StoreStats, TableStats};
 pub use table::{Pair, Table};

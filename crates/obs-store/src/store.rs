@@ -39,6 +39,25 @@ pub(crate) struct Inner {
     number: u64,
 }
 
+/// A batch that was handed over. Dropping it does not take it back.
+#[derive(Debug)]
+#[must_use = "what became of the batch is known only by waiting for it"]
+pub struct Commit {
+    store: Store,
+    outcome: mpsc::Receiver<Result<Receipt, Error>>,
+}
+
+impl Commit {
+    /// Waits until the batch is done.
+    ///
+    /// # Errors
+    ///
+    /// As [`Store::commit`].
+    pub fn wait(self) -> Result<Receipt, Error> {
+        self.outcome.recv().unwrap_or_else(|_| Err(self.store.closed()))
+    }
+}
+
 /// What a store holds.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -151,9 +170,21 @@ impl Store {
     /// When a size cap is reached ([`Error::is_full`]), the store is closed, or the file cannot be written. Then
     /// nothing of the batch was done.
     pub fn commit(&self, batch: Batch, durability: Durability) -> Result<Receipt, Error> {
+        self.start(batch, durability)?.wait()
+    }
+
+    /// Hands a batch over and returns before it is done: [`Commit::wait`] waits for that.
+    ///
+    /// Batches are done in the order in which they were handed over. A lock that keeps that order right need not be
+    /// held while the disk works. If too much waits already, this waits for room.
+    ///
+    /// # Errors
+    ///
+    /// When the store is closed.
+    pub fn start(&self, batch: Batch, durability: Durability) -> Result<Commit, Error> {
         let (done, outcome) = reply();
         self.inner.writer.change(batch, durability, done)?;
-        outcome.recv().unwrap_or_else(|_| Err(self.closed()))
+        Ok(Commit { store: self.clone(), outcome })
     }
 
     /// Hands a batch over without ever waiting; `done` is called with what became of it.

@@ -12,6 +12,7 @@ use crate::apply::{Applied, apply, make_room};
 use crate::batch::{Batch, Receipt};
 use crate::engine::{Engine, Room};
 use crate::error::Kind;
+use crate::kind::TableKind;
 use crate::options::Durability;
 use crate::space::Space;
 use crate::state::TableState;
@@ -341,17 +342,18 @@ impl Run {
         let (engine, store, space) = (&self.engine, self.store, &mut self.space);
         let grows = batches.iter().any(|batch| batch.bytes > 0);
         let room = if grows { Room::Reserved } else { Room::All };
+        let chunks = chunks_of(engine);
         let applied = engine.transact(durability, number, reopenings, room, |transaction| {
-            apply(transaction, number, store, &engine.path, batches, space)
+            apply(transaction, number, store, &engine.path, batches, &chunks, space)
         })?;
         self.committed(durability, start, number, &applied);
         Ok(applied.results)
     }
 
-    /// Evicts from the tables that the batches write to and that evict, in a transaction of its own: what it frees can
-    /// be written to only after it.
+    /// Evicts chunks, and from queues that drop and that the batches write to, in a transaction of its own: what it frees
+    /// can be written to only after it.
     fn make_room(&mut self, batches: &[Batch]) {
-        let mut tables: Vec<Arc<TableState>> = Vec::new();
+        let mut tables = chunks_of(&self.engine);
         for change in batches.iter().flat_map(|batch| &batch.changes) {
             let evicts = change.table.limits.evicts_above().is_some();
             if evicts && !tables.iter().any(|known| Arc::ptr_eq(known, &change.table)) {
@@ -441,4 +443,10 @@ impl Run {
             self.engine.metrics.error("callback");
         }
     }
+}
+
+/// The tables of chunks that are open: what is evicted for others.
+fn chunks_of(engine: &Engine) -> Vec<Arc<TableState>> {
+    let tables = engine.tables.lock();
+    tables.values().filter(|table| table.kind == TableKind::Chunks).map(Arc::clone).collect()
 }

@@ -22,6 +22,8 @@ enum Step {
     Push(Vec<Vec<u8>>),
     PushStrict(Vec<Vec<u8>>),
     Acknowledge(u64),
+    /// Clears the queue and pushes in one batch.
+    Renew(Vec<Vec<u8>>),
     PutChunk(u8, i64, Vec<u8>),
     RemoveBefore(i64),
     /// A put, a push and a chunk in one batch with a push that may be refused: all or none.
@@ -41,6 +43,7 @@ fn step() -> impl Strategy<Value = Step> {
         4 => prop::collection::vec(value(), 0..6).prop_map(Step::Push),
         2 => prop::collection::vec(value(), 0..4).prop_map(Step::PushStrict),
         2 => (0_u64..12).prop_map(Step::Acknowledge),
+        1 => prop::collection::vec(value(), 0..4).prop_map(Step::Renew),
         4 => (any::<u8>(), -20_i64..20, value()).prop_map(|(series, start, bytes)| Step::PutChunk(series % 4, start, bytes)),
         1 => (-20_i64..20).prop_map(Step::RemoveBefore),
         2 => (any::<u8>(), value()).prop_map(|(key, value)| Step::Together(key % 16, value)),
@@ -201,6 +204,15 @@ fn run(steps: Vec<Step>) -> Result<(), TestCaseError> {
                 model.queue.retain(|(id, _)| *id > through);
                 let removed = real.queue.acknowledge_through(through, now).expect("acknowledged");
                 prop_assert_eq!(removed, (before - model.queue.len()) as u64);
+            }
+            Step::Renew(items) => {
+                let mut batch = Batch::new();
+                batch.clear(&real.queue);
+                batch.push(&real.queue, &items).expect("small enough");
+                let receipt = real.store.commit(batch, now).expect("committed");
+                prop_assert_eq!(receipt.removed, model.queue.len() as u64);
+                model.queue.clear();
+                model.push(&items);
             }
             Step::PutChunk(series, start, bytes) => {
                 let mut batch = Batch::new();
