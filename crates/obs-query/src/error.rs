@@ -44,6 +44,9 @@ enum Kind {
     Rules(Vec<RuleProblem>),
     #[error("{position}: {message}")]
     Template { position: Position, message: String, is_expansion: bool },
+    #[cfg(feature = "persist")]
+    #[error("the samples could not be kept on the disk: {0}")]
+    State(#[source] obs_store::Error),
 }
 
 impl Error {
@@ -94,6 +97,21 @@ impl Error {
 
     pub(crate) fn template(position: Position, message: String, is_expansion: bool) -> Self {
         Self::from(Kind::Template { position, message, is_expansion })
+    }
+
+    #[cfg(feature = "persist")]
+    pub(crate) fn state(error: obs_store::Error) -> Self {
+        Self::from(Kind::State(error))
+    }
+
+    /// The error of the state file, if the samples could not be kept on the disk.
+    #[cfg(feature = "persist")]
+    #[must_use]
+    pub fn as_state(&self) -> Option<&obs_store::Error> {
+        match &*self.0 {
+            Kind::State(error) => Some(error),
+            _ => None,
+        }
     }
 
     pub(crate) fn as_query(&self) -> Option<&QueryError> {

@@ -5,6 +5,7 @@
 //! - [`SeriesId`] names a series for appends without its labels, many at a time: [`SeriesStore::append_batch`].
 //! - [`SealedChunk`] is how samples leave the store to be kept, and how they come back.
 //! - [`sample_on_grid`] fills it from a [`Gather`](obs_model::Gather) at exact multiples of the sample interval.
+//! - `persist`, a feature, keeps them in a file over restarts.
 //! - [`Selector`] and [`Matcher`] pick series, in PromQL's notation and with PromQL's meaning.
 //! - [`window`] computes what PromQL's functions of the same names do: rates, averages, quantiles.
 //! - [`promql`] reads, evaluates and writes queries, as Prometheus 3.5 does.
@@ -66,14 +67,17 @@
 //!
 //! # Limits
 //!
-//! Nothing is written to disk here: a restart starts with an empty store, unless what [`SeriesStore::take_sealed`] and
-//! [`SeriesStore::take_open`] give out is kept and loaded again. One sample far in the future makes everything before
+//! The store itself writes nothing to disk: a restart starts with an empty one, unless what [`SeriesStore::take_sealed`]
+//! and [`SeriesStore::take_open`] give out is kept and loaded again, as the module `persist` does. One sample far in the
+//! future makes everything before
 //! it too old; who takes samples from others has to look at their times first. A wall clock that is set back makes samples
 //! refused, and counted, until it has caught up. A selection is copied out whole, so a selector that accepts many
 //! series over a long range costs 16 bytes a sample for as long as its result lives.
 
 mod error;
 mod grid;
+#[cfg(feature = "persist")]
+pub mod persist;
 pub mod promql;
 pub mod promqltest;
 mod queryable;

@@ -7,7 +7,7 @@
 mod append;
 mod blocks;
 mod chunk;
-mod code;
+pub(crate) mod code;
 mod config;
 mod directory;
 mod evict;

@@ -123,7 +123,7 @@ impl Natives {
 
 impl NativeChunk {
     /// Seals histograms of rising times and one layout, of which there are 1 to [`CHUNK_SAMPLES`].
-    fn seal(samples: &[HistogramSample], scratch: &mut Vec<u8>) -> Self {
+    pub(super) fn seal(samples: &[HistogramSample], scratch: &mut Vec<u8>) -> Self {
         scratch.clear();
         encode(samples, scratch);
         let end = samples.last().map_or(i64::MIN, |sample| sample.timestamp.as_millis());

@@ -55,6 +55,19 @@ impl SealedChunk {
         Self { labels: labels.clone(), start, end, bytes: bytes.into() }
     }
 
+    /// A chunk of one native histogram.
+    #[cfg(feature = "persist")]
+    pub(crate) fn of_histogram(labels: &Labels, sample: &HistogramSample) -> Self {
+        let chunk = NativeChunk::seal(std::slice::from_ref(sample), &mut Vec::new());
+        Self::new(labels, chunk.start(), chunk.end(), chunk.bytes())
+    }
+
+    /// Whether its samples are native histograms.
+    #[cfg(feature = "persist")]
+    pub(crate) fn has_histograms(&self) -> bool {
+        self.kind().is_ok_and(|kind| kind == Kind::Histograms)
+    }
+
     /// The numbers that it has; none if it is one of native histograms.
     ///
     /// # Errors

@@ -5,7 +5,7 @@
 
 pub(super) mod column;
 pub(super) mod packed;
-pub(super) mod varint;
+pub(crate) mod varint;
 mod xor;
 
 /// How many samples a chunk holds at most, as in Prometheus: ten minutes of a 5 s grid.

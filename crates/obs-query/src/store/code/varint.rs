@@ -1,7 +1,7 @@
 //! Integers in as few bytes as they need (LEB128, and zigzag for those with a sign), and cutting fixed-size pieces off.
 
 /// Appends `number`, seven bits a byte.
-pub(in crate::store) fn write(mut number: u64, out: &mut Vec<u8>) {
+pub(crate) fn write(mut number: u64, out: &mut Vec<u8>) {
     while number >= 0x80 {
         // OK because only the lowest seven bits are kept.
         out.push(number as u8 | 0x80);
@@ -11,12 +11,12 @@ pub(in crate::store) fn write(mut number: u64, out: &mut Vec<u8>) {
 }
 
 /// Appends a number that may be negative.
-pub(in crate::store) fn write_signed(number: i64, out: &mut Vec<u8>) {
+pub(crate) fn write_signed(number: i64, out: &mut Vec<u8>) {
     write(zigzag(number), out);
 }
 
 /// Cuts a number off the front.
-pub(in crate::store) fn read(input: &mut &[u8]) -> Option<u64> {
+pub(crate) fn read(input: &mut &[u8]) -> Option<u64> {
     let mut number = 0_u64;
     for shift in (0..64).step_by(7) {
         let byte = take_byte(input)?;
@@ -33,7 +33,7 @@ pub(in crate::store) fn read(input: &mut &[u8]) -> Option<u64> {
 }
 
 /// Cuts a number that may be negative off the front.
-pub(in crate::store) fn read_signed(input: &mut &[u8]) -> Option<i64> {
+pub(crate) fn read_signed(input: &mut &[u8]) -> Option<i64> {
     read(input).map(|number| (number >> 1).cast_signed() ^ -(number & 1).cast_signed())
 }
 
@@ -48,14 +48,14 @@ pub(in crate::store) fn len_of_bits(bits: u32) -> usize {
 }
 
 /// Cuts one byte off the front.
-pub(in crate::store) fn take_byte(input: &mut &[u8]) -> Option<u8> {
+pub(crate) fn take_byte(input: &mut &[u8]) -> Option<u8> {
     let (first, rest) = input.split_first()?;
     *input = rest;
     Some(*first)
 }
 
 /// Cuts the bits of a float off the front.
-pub(in crate::store) fn take_float(input: &mut &[u8]) -> Option<f64> {
+pub(crate) fn take_float(input: &mut &[u8]) -> Option<f64> {
     let (bytes, rest) = input.split_first_chunk::<8>()?;
     *input = rest;
     Some(f64::from_le_bytes(*bytes))
