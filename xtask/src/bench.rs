@@ -13,6 +13,8 @@ pub(crate) enum Name {
     Metrics,
     /// Log lines and spans, beside the libraries that people use for them.
     Tracing,
+    /// Loading series and querying them over HTTP, beside Prometheus and VictoriaMetrics.
+    Query,
 }
 
 /// Builds and runs one benchmark.
@@ -21,6 +23,11 @@ pub(crate) fn run(name: Name, arguments: &[String]) -> Outcome {
         Name::Request => "request",
         Name::Metrics => "metrics",
         Name::Tracing => "tracing",
+        Name::Query => {
+            // The server that is measured runs beside the benchmark.
+            cargo(["build", "--release", "--quiet", "--package", "obskit-cli"])?;
+            "query"
+        }
     };
     let command = ["run", "--release", "--quiet", "--package", "bench", "--bin", binary, "--"];
     cargo(command.into_iter().chain(arguments.iter().map(String::as_str)))

@@ -11,6 +11,7 @@
 //! - A *channel* is a [`Sink<AlertEvent>`](obs_model::Sink) under a name: [`LogChannel`],
 //!   [`WebhookChannel`], or one of your own. It is told when an alert fires and when it is resolved, once
 //!   each.
+//! - [`RuleGroups`] evaluates the rule files of Prometheus over the store: recording rules and alerting rules.
 //! - [`defaults`] has rules for the error rate, memory and failing workflows.
 //!
 //! ```
@@ -72,6 +73,7 @@ mod config;
 pub mod defaults;
 mod engine;
 mod error;
+mod groups;
 mod history;
 mod notice;
 mod rule;
@@ -85,6 +87,10 @@ pub use channels::{LogChannel, WebhookChannel, WebhookConfig};
 pub use config::AlertConfig;
 pub use engine::{AlertEngine, RuleHealth, RuleStatus};
 pub use error::Error;
+pub use groups::{
+    AlertingStatus, GroupAlert, GroupRuleStatus, GroupStatus, RecordingStatus, RuleGroups,
+    RuleGroupsConfig, RuleOutcome,
+};
 pub use rule::{Rule, RuleContext};
 pub use self_metrics::describe;
 pub use signal::Signal;
