@@ -22,6 +22,8 @@ pub struct AdminState {
     errors: Option<obs_errors::ErrorTracker>,
     #[cfg(feature = "alerts")]
     alerts: Option<Arc<obs_alerts::AlertEngine>>,
+    #[cfg(feature = "alerts")]
+    rule_groups: Option<Arc<obs_alerts::RuleGroups>>,
     #[cfg(feature = "health")]
     health: Option<obs_health::HealthRegistry>,
     #[cfg(feature = "profiling")]
@@ -56,6 +58,8 @@ handles! {
     errors, with_errors, obs_errors::ErrorTracker, "Shows this tracker's error groups.";
     #[cfg(feature = "alerts")]
     alerts, with_alerts, Arc<obs_alerts::AlertEngine>, "Shows this engine's alerts and rules, and sends its test alerts.";
+    #[cfg(feature = "alerts")]
+    rule_groups, with_rule_groups, Arc<obs_alerts::RuleGroups>, "Shows these groups of rule files, and their alerts.";
     #[cfg(feature = "health")]
     health, with_health, obs_health::HealthRegistry, "Shows what these checks find at the health paths.";
     #[cfg(feature = "profiling")]
@@ -77,6 +81,8 @@ impl AdminState {
             errors: None,
             #[cfg(feature = "alerts")]
             alerts: None,
+            #[cfg(feature = "alerts")]
+            rule_groups: None,
             #[cfg(feature = "health")]
             health: None,
             #[cfg(feature = "profiling")]

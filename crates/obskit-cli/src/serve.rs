@@ -2,12 +2,16 @@
 
 use std::io::IsTerminal as _;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Args;
+use obs_alerts::{RuleGroups, RuleGroupsConfig};
 use obs_metrics::Registry;
 use obs_model::{Clock, Resource, SystemClock};
+use obs_query::promql::{EngineOptions, ParseOptions};
+use obs_query::rules::RuleFile;
 use obs_query::{SeriesStore, StoreConfig};
 use obs_server::{AdminState, Bound, PrometheusConfig, RemoteWriteConfig, Secret, ServerConfig};
 
@@ -34,6 +38,9 @@ pub(crate) struct Arguments {
     /// How much memory the samples, their labels and the index may take, in MiB; above it the oldest samples go first.
     #[arg(long, default_value_t = 1_024)]
     max_memory: usize,
+    /// Rule files to evaluate: recording rules write series, alerting rules have alerts.
+    #[arg(long, num_args = 1..)]
+    rules: Vec<PathBuf>,
     /// How long a query may take.
     #[arg(long, default_value = "2m", value_parser = duration)]
     query_timeout: Duration,
@@ -58,6 +65,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
 }
 
 async fn serve(arguments: &Arguments) -> Result<(), Failure> {
+    let files = rule_files(arguments)?;
     // The signals are taken over first: one that comes during the start must not be lost.
     let stop = stop_signal().map_err(|error| Failure::unable(format!("no signals: {error}")))?;
     let registry = Registry::default();
@@ -65,6 +73,7 @@ async fn serve(arguments: &Arguments) -> Result<(), Failure> {
     registry.install().map_err(|error| Failure::unable(error.to_string()))?;
     obs_query::describe_metrics();
     obs_server::describe();
+    obs_alerts::describe();
 
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
     let store = Arc::new(SeriesStore::new(store_config(arguments)));
@@ -72,9 +81,18 @@ async fn serve(arguments: &Arguments) -> Result<(), Failure> {
         .await
         .map_err(|error| Failure::unable(error.to_string()))?;
     let resource = Resource::new("obskit").with_version(env!("CARGO_PKG_VERSION"));
-    let state = AdminState::new(resource, clock).with_registry(registry).with_store(store);
+    let groups =
+        RuleGroupsConfig { engine: engine_options(arguments), ..RuleGroupsConfig::default() };
+    let groups = RuleGroups::new(groups, files, Arc::clone(&store), Arc::clone(&clock));
+    let groups = Arc::new(groups);
+    let evaluating = tokio::spawn(Arc::clone(&groups).run());
+    let state = AdminState::new(resource, clock)
+        .with_registry(registry)
+        .with_store(store)
+        .with_rule_groups(groups);
     announce(&bound);
     let report = bound.serve(state, stop).await;
+    evaluating.abort();
     if report.connections_cut > 0 {
         eprintln!("{} requests were cut", report.connections_cut);
     }
@@ -92,13 +110,32 @@ fn store_config(arguments: &Arguments) -> StoreConfig {
     }
 }
 
+fn engine_options(arguments: &Arguments) -> EngineOptions {
+    EngineOptions { timeout: arguments.query_timeout, ..EngineOptions::default() }
+}
+
+/// Every rule file, or everything that is wrong with any of them.
+fn rule_files(arguments: &Arguments) -> Result<Vec<(String, RuleFile)>, Failure> {
+    let (mut files, mut problems) = (Vec::new(), Vec::new());
+    for path in &arguments.rules {
+        let name = path.display().to_string();
+        let text = std::fs::read_to_string(path)
+            .map_err(|error| Failure::unable(format!("{name} cannot be read: {error}")))?;
+        match RuleFile::parse(&text, ParseOptions::default()) {
+            Ok(file) => files.push((name, file)),
+            Err(error) => problems
+                .extend(error.rule_problems().iter().map(|problem| format!("{name}:{problem}"))),
+        }
+    }
+    if problems.is_empty() { Ok(files) } else { Err(Failure::unable(problems.join("\n"))) }
+}
+
 fn server_config(arguments: &Arguments) -> ServerConfig {
-    let mut prometheus = PrometheusConfig {
+    let prometheus = PrometheusConfig {
+        engine: engine_options(arguments),
         max_concurrent_queries: arguments.query_concurrency,
         remote_write: arguments.enable_remote_write.then(RemoteWriteConfig::default),
-        ..PrometheusConfig::default()
     };
-    prometheus.engine.timeout = arguments.query_timeout;
     ServerConfig {
         listen: arguments.listen,
         token: arguments.token.clone().map(Secret::from),

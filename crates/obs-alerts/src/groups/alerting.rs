@@ -6,6 +6,7 @@ use std::sync::Arc;
 use obs_model::{AlertEvent, AlertState, Labels, METRIC_NAME_LABEL, Severity};
 use obs_query::promql::SampleValue;
 use obs_query::rules::AlertingRule;
+use obs_query::template::Template;
 use uuid::Uuid;
 
 use super::group::{Context, Written, merged, number, renamed};
@@ -23,7 +24,12 @@ pub(super) struct Alerting {
     alerts: RuleAlerts,
     /// The texts of each alert, by its labels.
     annotations: BTreeMap<Labels, BTreeMap<String, String>>,
+    label_templates: Templates,
+    annotation_templates: Templates,
 }
+
+/// Templates by the name of what they are the text of; one that cannot be read is its error instead.
+type Templates = Vec<(String, Result<Template, String>)>;
 
 impl Alerting {
     pub(super) fn new(
@@ -42,7 +48,15 @@ impl Alerting {
             keep_firing: rule.keep_firing,
             limit: max_alerts,
         };
-        Self { rule, labels, policy, alerts: RuleAlerts::default(), annotations: BTreeMap::new() }
+        Self {
+            label_templates: templates(&labels),
+            annotation_templates: templates(&rule.annotations),
+            rule,
+            labels,
+            policy,
+            alerts: RuleAlerts::default(),
+            annotations: BTreeMap::new(),
+        }
     }
 
     pub(super) fn name(&self) -> &str {
@@ -54,9 +68,11 @@ impl Alerting {
         let mut observations = Vec::with_capacity(found.len());
         let mut annotations = BTreeMap::new();
         for (labels, value) in found {
-            let more = self.labels.iter().map(|(name, value)| (&**name, &**value));
+            let added = context.expand(&self.label_templates, &labels, &value);
+            let texts = context.expand(&self.annotation_templates, &labels, &value);
+            let more = added.iter().map(|(name, value)| (&**name, &**value));
             let labels = renamed(&labels, Some((NAME, &self.rule.alert)), more)?;
-            if annotations.insert(labels.clone(), self.rule.annotations.clone()).is_some() {
+            if annotations.insert(labels.clone(), texts).is_some() {
                 return Err(String::from(
                     "vector contains metrics with the same labelset after applying alert labels",
                 ));
@@ -121,5 +137,29 @@ impl Alerting {
             alerts: active.map(alert).collect(),
             outcome: outcome.clone(),
         }
+    }
+}
+
+fn templates(texts: &BTreeMap<String, String>) -> Templates {
+    let read = |text: &String| Template::parse(text).map_err(|error| error.to_string());
+    texts.iter().map(|(name, text)| (name.clone(), read(text))).collect()
+}
+
+impl Context<'_> {
+    /// The texts of templates for one series; in place of one that cannot be expanded stands why, as in Prometheus.
+    fn expand(
+        &self,
+        templates: &Templates,
+        labels: &Labels,
+        value: &SampleValue,
+    ) -> BTreeMap<String, String> {
+        let failed = |error: &dyn std::fmt::Display| format!("<error expanding template: {error}>");
+        let text = |template: &Result<Template, String>| match template {
+            Ok(template) => {
+                self.text(template, labels, value).unwrap_or_else(|error| failed(&error))
+            }
+            Err(error) => failed(error),
+        };
+        templates.iter().map(|(name, template)| (name.clone(), text(template))).collect()
     }
 }

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use obs_model::{Labels, METRIC_NAME_LABEL, Sample, Timestamp};
 use obs_query::promql::{Engine, HistogramSample, QueryValue, SampleValue};
 use obs_query::rules::{Rule, RuleExpr, RuleGroup};
+use obs_query::template::{Environment, Template, engine_query};
 use obs_query::{STALE, SeriesStore};
 
 use super::RuleGroupsConfig;
@@ -169,6 +170,23 @@ impl Context<'_> {
                 Err(String::from("rule result is not a vector or scalar"))
             }
         }
+    }
+
+    /// The text of a template for one series.
+    pub(super) fn text(
+        &self,
+        template: &Template,
+        labels: &Labels,
+        value: &SampleValue,
+    ) -> Result<String, obs_query::Error> {
+        template.expand(&Environment {
+            labels,
+            external_labels: &Labels::empty(),
+            external_url: "",
+            value,
+            at: self.at,
+            query: &engine_query(self.engine, self.store),
+        })
     }
 
     /// Stores one sample. The store counts what it refuses.

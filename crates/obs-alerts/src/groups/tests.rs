@@ -62,7 +62,7 @@ groups:
     for: 1m
     keep_firing_for: 1m
     labels: {severity: high}
-    annotations: {summary: It is deep}
+    annotations: {summary: '{{ $labels.queue }} is {{ $value }} deep', broken: '{{ .Labels.queue.x }}'}
 ";
 
 #[test]
@@ -78,7 +78,9 @@ fn what_a_rule_records_the_next_one_sees_at_once() {
     let status = case.alerting(1);
     assert_eq!(status.state(), Some(AlertState::Pending));
     assert_eq!(status.alerts.len(), 1);
-    assert_eq!(status.alerts[0].annotations["summary"], "It is deep");
+    assert_eq!(status.alerts[0].annotations["summary"], "mail is 12 deep");
+    let broken = &status.alerts[0].annotations["broken"];
+    assert!(broken.starts_with("<error expanding template: "), "{broken}");
     assert_eq!(status.alerts[0].value, 12.0);
     assert_eq!(status.outcome.health(), "ok");
 }

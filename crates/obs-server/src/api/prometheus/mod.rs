@@ -7,9 +7,12 @@ mod answer;
 mod form;
 mod json;
 mod metadata;
+mod parse;
 mod pool;
 mod query;
 mod result;
+#[cfg(feature = "alerts")]
+mod rules;
 mod series;
 mod status;
 mod time;
@@ -47,6 +50,8 @@ pub(crate) fn routes(config: &PrometheusConfig) -> Router<Arc<App>> {
         .route("/api/v1/series", get(series::series).post(series::series))
         .route("/api/v1/labels", get(series::names).post(series::names))
         .route("/api/v1/label/{name}/values", get(series::values))
+        .route("/api/v1/parse_query", get(parse::tree).post(parse::tree))
+        .route("/api/v1/format_query", get(parse::pretty).post(parse::pretty))
         .route("/api/v1/metadata", get(metadata::metadata))
         .route("/api/v1/targets", get(metadata::targets))
         .route("/api/v1/status/buildinfo", get(status::build))
@@ -55,6 +60,9 @@ pub(crate) fn routes(config: &PrometheusConfig) -> Router<Arc<App>> {
         .route("/api/v1/status/config", get(status::config))
         .route("/api/v1/status/tsdb", get(status::store_statistics))
         .layer(DefaultBodyLimit::max(MAX_FORM_BYTES));
+    #[cfg(feature = "alerts")]
+    let forms =
+        forms.route("/api/v1/rules", get(rules::rules)).route("/api/v1/alerts", get(rules::alerts));
     let write = Router::new()
         .route("/api/v1/write", post(write::receive))
         .layer(DefaultBodyLimit::max(write_limit));

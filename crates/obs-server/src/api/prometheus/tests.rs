@@ -3,6 +3,8 @@
 mod limits;
 mod lookups;
 mod queries;
+#[cfg(feature = "alerts")]
+mod rules;
 mod writes;
 
 use std::sync::Arc;
@@ -27,6 +29,10 @@ struct Service {
     config: ServerConfig,
     store: Arc<SeriesStore>,
     registry: Registry,
+    #[cfg(feature = "alerts")]
+    alerts: Option<Arc<obs_alerts::AlertEngine>>,
+    #[cfg(feature = "alerts")]
+    groups: Option<Arc<obs_alerts::RuleGroups>>,
 }
 
 struct Answer {
@@ -40,7 +46,15 @@ impl Service {
         let mut config = ServerConfig::default();
         config.prometheus.remote_write = Some(RemoteWriteConfig::default());
         let store = StoreConfig { max_samples: 20_000_000, ..StoreConfig::default() };
-        Self { config, store: Arc::new(SeriesStore::new(store)), registry: Registry::default() }
+        Self {
+            config,
+            store: Arc::new(SeriesStore::new(store)),
+            registry: Registry::default(),
+            #[cfg(feature = "alerts")]
+            alerts: None,
+            #[cfg(feature = "alerts")]
+            groups: None,
+        }
     }
 
     /// Two counters of ten minutes, one sample each fifteen seconds, the last one now.
@@ -66,6 +80,13 @@ impl Service {
         let state = AdminState::new(Resource::new("checkout"), clock)
             .with_registry(self.registry.clone())
             .with_store(Arc::clone(&self.store));
+        #[cfg(feature = "alerts")]
+        let state = match (&self.alerts, &self.groups) {
+            (Some(alerts), Some(groups)) => {
+                state.with_alerts(Arc::clone(alerts)).with_rule_groups(Arc::clone(groups))
+            }
+            _ => state,
+        };
         crate::router::router(&self.config, state)
     }
 
