@@ -1,22 +1,19 @@
-//! Signals: what a threshold rule compares, computed over the series store exactly as the PromQL that it
-//! compiles to.
+//! Signals: what a threshold rule compares. Each compiles to PromQL, which is what is evaluated.
 
-use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
 
-use obs_model::{Labels, METRIC_NAME_LABEL, Sample, Timestamp, is_valid_label_name};
-use obs_query::{
-    MatchOp, Matcher, Queryable, Selector, StoreConfig, TimeRange, window as functions,
-};
+use obs_model::{Labels, METRIC_NAME_LABEL, Timestamp, is_valid_label_name};
+use obs_query::promql::{Engine, QueryValue, VectorPoint};
+use obs_query::{MatchOp, Matcher, Queryable, Selector, StoreConfig};
 
 use crate::Error;
 use crate::threshold::Number;
 
 /// What a threshold rule compares: one value, or one for each of several label sets.
 ///
-/// Each signal is one PromQL expression, [`Signal::promql`], and has the value that Prometheus would give
-/// it, stale series, counter resets, extrapolation and NaN included.
+/// Each signal is one PromQL expression, [`Signal::promql`], and is evaluated as that: it has the value that Prometheus
+/// would give it, stale series, counter resets, extrapolation and NaN included.
 ///
 /// ```
 /// use obs_alerts::Signal;
@@ -100,7 +97,6 @@ pub enum Signal {
 }
 
 type Values = Vec<(Labels, f64)>;
-type RangeFunction = fn(&[Sample], &TimeRange) -> Option<f64>;
 
 impl Signal {
     /// [`Signal::Rate`] over `window`.
@@ -180,46 +176,28 @@ impl Signal {
         }
     }
 
-    /// The signal's values at `now`, one for each label set, in order of labels.
+    /// The signal's values at `now`, one for each label set, in order of labels: what its [expression](Self::promql)
+    /// gives.
     ///
     /// # Errors
     ///
-    /// Two series that differ in nothing but their names, which PromQL refuses too: a rate has no name.
+    /// The expression cannot be evaluated, such as for two series that differ in nothing but their names: a rate has no
+    /// name.
     pub fn values(&self, store: &dyn Queryable, now: Timestamp) -> Result<Values, Error> {
-        match self {
-            Self::Last(selector) => Ok(store
-                .latest(selector, now)
-                .points
-                .into_iter()
-                .map(|(labels, sample)| (labels, sample.value))
-                .collect()),
-            Self::Rate { selector, window } => {
-                self.compute(functions::rate, selector, *window, store, now)
-            }
-            Self::Increase { selector, window } => {
-                self.compute(functions::increase, selector, *window, store, now)
-            }
-            Self::Sum { of, by } => Ok(sum(of.values(store, now)?, by)),
-            Self::Ratio { numerator, denominator, window, by } => {
-                let part = |selector| -> Result<Values, Error> {
-                    Ok(sum(self.compute(functions::rate, selector, *window, store, now)?, by))
-                };
-                Ok(divide(part(numerator)?, part(denominator)?))
-            }
-            Self::Average { histogram, window, by } => {
-                let part = |suffix| -> Result<Values, Error> {
-                    let selector = suffixed(histogram, suffix);
-                    Ok(sum(self.compute(functions::increase, &selector, *window, store, now)?, by))
-                };
-                Ok(divide(part("_sum")?, part("_count")?))
-            }
-            Self::Quantile { quantile, histogram, window, by } => {
-                let selector = suffixed(histogram, "_bucket");
-                let rates = self.compute(functions::rate, &selector, *window, store, now)?;
-                let by: Vec<String> = by.iter().cloned().chain([BOUND_LABEL.to_owned()]).collect();
-                Ok(quantiles(*quantile, sum(rates, &by)))
-            }
-        }
+        let text = self.promql();
+        let engine = Engine::default();
+        let evaluated = engine
+            .parse(&text)
+            .and_then(|expr| engine.instant(store, &expr, now, &|| false))
+            .map_err(|error| Error::evaluation(text, error.to_string()))?;
+        let QueryValue::Vector(points) = evaluated.value else {
+            // OK because every signal is an instant vector.
+            return Ok(Values::new());
+        };
+        let value = |point: VectorPoint| Some((point.labels, point.value.as_float()?));
+        let mut values: Values = points.into_iter().filter_map(value).collect();
+        values.sort_by(|a, b| a.0.cmp(&b.0));
+        Ok(values)
     }
 
     /// Whether it divides, and so is NaN where there is nothing to divide by.
@@ -264,37 +242,6 @@ impl Signal {
             }
         }
     }
-
-    /// A range function of each series that has a value in the window, without the metric's name.
-    fn compute(
-        &self,
-        function: RangeFunction,
-        selector: &Selector,
-        window: Duration,
-        store: &dyn Queryable,
-        now: Timestamp,
-    ) -> Result<Values, Error> {
-        let range = TimeRange::last(now, window);
-        let mut values: Values = store
-            .select(selector, range)
-            .into_iter()
-            .filter_map(|series| {
-                let value = function(&series.samples, &range)?;
-                Some((series.labels.without(METRIC_NAME_LABEL), value))
-            })
-            .collect();
-        values.sort_by(|a, b| a.0.cmp(&b.0));
-        match values.windows(2).find(|pair| pair[0].0 == pair[1].0) {
-            None => Ok(values),
-            Some(pair) => Err(Error::evaluation(
-                self.promql(),
-                format!(
-                    "{selector} selects several metrics with the labels {}: expected one metric",
-                    pair[0].0
-                ),
-            )),
-        }
-    }
 }
 
 /// The label that holds a bucket's upper bound.
@@ -319,45 +266,6 @@ fn over(function: &str, selector: &Selector, window: Duration) -> String {
 
 fn sum_text(of: &str, by: &[String]) -> String {
     if by.is_empty() { format!("sum({of})") } else { format!("sum by ({}) ({of})", by.join(", ")) }
-}
-
-/// PromQL's `sum by`: compensated as there (Neumaier), so that the last digits agree too.
-fn sum(values: Values, by: &[String]) -> Values {
-    let mut groups: BTreeMap<Labels, (f64, f64)> = BTreeMap::new();
-    for (labels, value) in values {
-        let group =
-            labels.filter(|name, value| !value.is_empty() && by.iter().any(|by| by == name));
-        let (sum, compensation) = groups.entry(group).or_insert((0.0, 0.0));
-        let total = *sum + value;
-        if total.is_infinite() {
-            *compensation = 0.0;
-        } else if sum.abs() >= value.abs() {
-            *compensation += (*sum - total) + value;
-        } else {
-            *compensation += (value - total) + *sum;
-        }
-        *sum = total;
-    }
-    groups.into_iter().map(|(labels, (sum, compensation))| (labels, sum + compensation)).collect()
-}
-
-/// `histogram_quantile` of each histogram that the buckets make up.
-fn quantiles(quantile: f64, buckets: Values) -> Values {
-    functions::buckets_by_series(buckets.iter().map(|(labels, value)| (labels, *value)))
-        .into_iter()
-        .map(|(labels, buckets)| (labels, functions::histogram_quantile(quantile, &buckets)))
-        .collect()
-}
-
-/// Each value of the part by the value of the whole with the same labels; both are in order of labels.
-fn divide(part: Values, whole: Values) -> Values {
-    let whole: BTreeMap<Labels, f64> = whole.into_iter().collect();
-    part.into_iter()
-        .filter_map(|(labels, value)| {
-            let quotient = value / whole.get(&labels)?;
-            Some((labels, quotient))
-        })
-        .collect()
 }
 
 fn check_selector(selector: &Selector, problems: &mut Vec<String>) {

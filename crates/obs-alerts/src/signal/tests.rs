@@ -1,5 +1,6 @@
 //! Signals over a real store, with values worked out by hand.
 
+use obs_model::Sample;
 use obs_query::SeriesStore;
 
 use super::*;
