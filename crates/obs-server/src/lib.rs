@@ -49,7 +49,7 @@
 //! | `/api/obskit/v1/alerts`, `…/history?hours=N`, `…/rules` | alerts and rules | `alerts` |
 //! | `POST /api/obskit/v1/alerts/test?channel=NAME` | sends a test alert | `alerts` |
 //! | `/api/obskit/v1/series?match=SELECTOR&minutes=N` | samples from the store | |
-//! | `/api/v1/query`, `query_range`, `series`, `labels`, `label/{name}/values`, `metadata`, `targets`, `parse_query`, `format_query`, `status/…` | the Prometheus HTTP API | |
+//! | `/api/v1/query`, `query_range`, `query_exemplars`, `series`, `labels`, `label/{name}/values`, `metadata`, `targets`, `parse_query`, `format_query`, `status/…` | the Prometheus HTTP API | |
 //! | `/api/v1/rules`, `/api/v1/alerts` | rules in code and of rule files, and their alerts | `alerts` |
 //! | `POST /api/v1/write` | remote write 1.0, off unless [`PrometheusConfig::remote_write`] is set | |
 //! | `/api/obskit/v1/self` | build, uptime, state of the store | |

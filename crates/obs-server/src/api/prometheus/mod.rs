@@ -47,6 +47,7 @@ pub(crate) fn routes(config: &PrometheusConfig) -> Router<Arc<App>> {
     let forms = Router::new()
         .route("/api/v1/query", get(query::instant).post(query::instant))
         .route("/api/v1/query_range", get(query::range).post(query::range))
+        .route("/api/v1/query_exemplars", get(query::exemplars).post(query::exemplars))
         .route("/api/v1/series", get(series::series).post(series::series))
         .route("/api/v1/labels", get(series::names).post(series::names))
         .route("/api/v1/label/{name}/values", get(series::values))

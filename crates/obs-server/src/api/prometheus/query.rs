@@ -9,7 +9,7 @@ use axum::response::Response;
 use obs_model::Timestamp;
 use obs_query::promql::{Engine, EngineOptions, Steps};
 
-use super::answer::Refusal;
+use super::answer::{self, Refusal};
 use super::form::Form;
 use super::pool::Turn;
 use super::result::{self, Channel, Timings};
@@ -65,6 +65,25 @@ pub(super) async fn range(
     }
     let steps = Steps { start, end, step: Duration::from_millis(step) };
     evaluate(&app, When::During(steps), &form, Channel::of(&headers, peer)).await
+}
+
+/// `query_exemplars`: none, as in a Prometheus without exemplar storage: the store keeps no exemplars. Those that the
+/// registry has are part of the exposition.
+pub(super) async fn exemplars(
+    State(app): State<Arc<App>>,
+    form: Form,
+) -> Result<Response, Refusal> {
+    let range = form.range()?;
+    if range.end < range.start {
+        return Err(Refusal::bad_data("end timestamp must not be before start timestamp"));
+    }
+    let query = form.text("query").unwrap_or_default().to_owned();
+    let engine = Engine::new(app.prometheus.engine.clone());
+    let work = move |_: Turn| {
+        engine.parse(&query).map_err(|error| Refusal::parameter("query", error))?;
+        Ok(answer::json_response(answer::success(&[], |out| out.extend_from_slice(b"[]"))))
+    };
+    app.queries.run(app.prometheus.engine.timeout, work).await
 }
 
 async fn evaluate(

@@ -189,6 +189,17 @@ async fn an_answer_of_many_megabytes_arrives_whole() {
 }
 
 #[tokio::test]
+async fn there_are_no_exemplars_but_a_mistake_is_still_told() {
+    let service = Service::filled();
+    assert_eq!(service.get("/api/v1/query_exemplars?query=requests_total").await.data(), json!([]));
+    for parameters in ["query=sum(", "query=a&start=2&end=1", "query=a&start=x"] {
+        let (status, kind, _) =
+            service.get(&format!("/api/v1/query_exemplars?{parameters}")).await.error();
+        assert_eq!((status, &*kind), (400, "bad_data"), "{parameters}");
+    }
+}
+
+#[tokio::test]
 async fn without_a_store_there_is_nothing_to_query() {
     use std::sync::Arc;
 
