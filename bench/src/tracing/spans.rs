@@ -7,11 +7,11 @@ use std::thread;
 use std::time::Duration;
 
 use obs_model::Resource;
-use obs_tracing::{LogConfig, LogOutput, OtlpConfig};
+use obs_tracing::{LogConfig, LogOutput, OtlpConfig, Sampler, Sampling};
 use opentelemetry::trace::TracerProvider;
 use opentelemetry_otlp::{SpanExporter, WithExportConfig, WithHttpConfig};
 use opentelemetry_sdk::trace::{
-    BatchConfigBuilder, BatchSpanProcessor, Sampler, SdkTracer, SdkTracerProvider,
+    BatchConfigBuilder, BatchSpanProcessor, Sampler as PeerSampler, SdkTracer, SdkTracerProvider,
 };
 use tracing::field::Empty;
 use tracing_opentelemetry::OpenTelemetryLayer;
@@ -65,7 +65,7 @@ fn obskit(work: fn(u64), share: Option<f64>) -> Result<Task, Box<dyn Error>> {
 /// Our export of a share of the traces.
 pub(crate) fn otlp(share: f64) -> Result<OtlpConfig, Box<dyn Error>> {
     let mut otlp = OtlpConfig::new(&collector()?);
-    otlp.sample_share = share;
+    otlp.sampling = Sampling::new(Sampler::Share(share));
     otlp.queue_spans = QUEUE;
     Ok(otlp)
 }
@@ -114,7 +114,7 @@ where
         .build()?;
     let batch = BatchConfigBuilder::default().with_max_queue_size(QUEUE).build();
     let processor = BatchSpanProcessor::builder(exporter).with_batch_config(batch).build();
-    let sampler = Sampler::ParentBased(Box::new(Sampler::TraceIdRatioBased(share)));
+    let sampler = PeerSampler::ParentBased(Box::new(PeerSampler::TraceIdRatioBased(share)));
     let provider =
         SdkTracerProvider::builder().with_sampler(sampler).with_span_processor(processor).build();
     let layer = tracing_opentelemetry::layer().with_tracer(provider.tracer("bench"));

@@ -64,6 +64,9 @@ pub struct LogConfig {
     pub clock: Arc<dyn Clock>,
     /// Who is told of ERROR events, beside the log.
     pub error_sink: Option<Arc<dyn Sink<LogRecord>>>,
+    /// The forms in which trace and span travel in headers: the first that a request has is read, and all are written.
+    #[cfg(feature = "http")]
+    pub propagators: Vec<crate::http::Propagator>,
     /// Where spans are exported to; nothing is exported, and no span is kept for it, when this is `None`.
     #[cfg(feature = "otlp")]
     pub otlp: Option<OtlpConfig>,
@@ -89,6 +92,8 @@ impl LogConfig {
             redactor: Redactor::new(),
             clock: Arc::new(SystemClock::new()),
             error_sink: None,
+            #[cfg(feature = "http")]
+            propagators: vec![crate::http::Propagator::TraceContext],
             #[cfg(feature = "otlp")]
             otlp: None,
         }

@@ -14,7 +14,6 @@ use crate::pipeline::filter::LevelControl;
 use crate::pipeline::queue::{CloseOnDrop, LineQueue};
 use crate::pipeline::{EventLog, Pipeline, next_owner};
 use crate::spans::SpanTable;
-use crate::spans::ids::Sampling;
 
 /// How long dropping the last handle waits for the output.
 const DROP_WAIT: Duration = Duration::from_millis(200);
@@ -77,18 +76,33 @@ pub fn build(mut config: LogConfig) -> Result<(Dispatch, TracingHandle), Error> 
     };
     #[cfg(feature = "otlp")]
     {
-        let sampling = exporter.as_ref().map_or(Sampling::NONE, |exporter| exporter.sampling);
+        let sampling = exporter.as_ref().map(|exporter| exporter.sampling.clone());
         let (export, exported) = exporter
             .map(|exporter| exporter.start(&config.resource, config.redactor, Arc::clone(&spans)))
             .transpose()?
             .unzip();
-        let pipeline = Pipeline::new(events, control.clone(), spans, sampling, export);
+        let pipeline = Pipeline::new(
+            events,
+            control.clone(),
+            spans,
+            sampling,
+            #[cfg(feature = "http")]
+            config.propagators,
+            export,
+        );
         let handle = TracingHandle(Arc::new(Inner { control, queue, spans: exported }));
         Ok((Dispatch::new(pipeline), handle))
     }
     #[cfg(not(feature = "otlp"))]
     {
-        let pipeline = Pipeline::new(events, control.clone(), spans, Sampling::NONE);
+        let pipeline = Pipeline::new(
+            events,
+            control.clone(),
+            spans,
+            None,
+            #[cfg(feature = "http")]
+            config.propagators,
+        );
         Ok((Dispatch::new(pipeline), TracingHandle(Arc::new(Inner { control, queue }))))
     }
 }

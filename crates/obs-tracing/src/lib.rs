@@ -63,7 +63,7 @@
 //! inner span belongs to the enclosing one's trace. When code inside a span makes a context of *another* trace
 //! current, as a consumer of messages does, that context wins. [`spawn`] carries both into a new task.
 //!
-//! Whether a trace is exported is decided once, where it starts, from its id. A span that is not exported
+//! Whether a trace is exported is decided once, where it starts: see [`Sampling`]. A span that is not exported
 //! never reaches the OpenTelemetry layer. An exported span is started when it opens, so that
 //! `OpenTelemetrySpanExt::set_parent` comes too late: set a context instead.
 //!
@@ -100,6 +100,7 @@ mod logger;
 #[cfg(feature = "otlp")]
 mod otlp;
 mod pipeline;
+mod sampling;
 mod spans;
 mod task;
 
@@ -110,4 +111,5 @@ pub use logger::{LogDetails, Logger, create_logger};
 #[cfg(feature = "otlp")]
 pub use otlp::OtlpConfig;
 pub use pipeline::filter::check_filter;
+pub use sampling::{Sampler, Sampling};
 pub use task::{spawn, trace_async};

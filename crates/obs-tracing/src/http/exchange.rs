@@ -9,10 +9,11 @@ use obs_model::{Context, CorrelationId};
 use tracing::Span;
 use tracing::field::Empty;
 
+use super::CORRELATION_HEADER;
 use super::api_metrics::{ApiMetrics, method_label, template};
-use super::traceparent::TraceParent;
-use super::{CORRELATION_HEADER, TRACEPARENT_HEADER};
-use crate::spans::ids::{SpanIds, random_span_id, random_trace_id, with_incoming_sampled};
+use super::propagate::with_propagators;
+use super::propagation::{self, single};
+use crate::spans::ids::{SpanIds, random_span_id, random_trace_id, with_incoming};
 
 /// The status of a request whose client went away, as nginx writes it.
 const CLIENT_CLOSED_REQUEST: u16 = 499;
@@ -50,17 +51,19 @@ impl Exchange {
         let route = request.extensions().get::<MatchedPath>().cloned();
         let method = method_label(request.method());
         let (correlation, header) = correlation(request.headers());
-        let caller = single(request.headers(), &TRACEPARENT_HEADER)
-            .and_then(|value| TraceParent::parse(value.as_bytes()));
+        let caller =
+            with_propagators(|propagators| propagation::read(propagators, request.headers()));
+        let (caller, sampled) =
+            caller.map_or((None, None), |caller| (caller.parent, caller.sampled));
 
-        let trace = caller.map_or_else(random_trace_id, |caller| caller.trace);
+        let trace = caller.map_or_else(random_trace_id, |(trace, _)| trace);
         let mut context = Context::new().with_correlation(correlation).with_trace(trace);
-        if let Some(caller) = caller {
-            context = context.with_span(caller.span);
+        if let Some((_, span)) = caller {
+            context = context.with_span(span);
         }
         let span = {
             let _entered = context.clone().enter();
-            with_incoming_sampled(caller.map(|caller| caller.sampled), || {
+            with_incoming(sampled, template(route.as_ref()), || {
                 tracing::info_span!(
                     target: "obskit::http",
                     parent: None,
@@ -121,10 +124,4 @@ fn correlation(headers: &HeaderMap) -> (CorrelationId, HeaderValue) {
     // OK because a generated id consists of letters, digits and hyphens.
     let value = HeaderValue::from_str(id.as_str()).unwrap_or(HeaderValue::from_static(""));
     (id, value)
-}
-
-/// A header that is there exactly once.
-fn single<'a>(headers: &'a HeaderMap, name: &http::HeaderName) -> Option<&'a HeaderValue> {
-    let mut values = headers.get_all(name).iter();
-    values.next().filter(|_| values.next().is_none())
 }

@@ -17,7 +17,8 @@
 //!
 //! - gets a correlation id: the one from `X-Correlation-ID` when there is exactly one and it is valid, else a
 //!   new one; a refused value is never logged and counts in `obskit_correlation_replaced_total`;
-//! - continues the trace of a valid `traceparent` (W3C Trace Context), else starts one;
+//! - continues the trace that the caller names in one of the forms of [`LogConfig::propagators`](crate::LogConfig),
+//!   W3C Trace Context unless set otherwise, else starts one;
 //! - runs in a span `http.request` (`correlation_id`, `method`, `path`, `status`) and under a
 //!   [`Context`](obs_model::Context) with correlation id, trace and span;
 //! - answers with `X-Correlation-ID`;
@@ -34,8 +35,9 @@
 mod api_metrics;
 mod exchange;
 mod propagate;
+mod propagation;
 mod service;
-mod traceparent;
 
 pub use propagate::{CORRELATION_HEADER, TRACEPARENT_HEADER, propagate};
+pub use propagation::Propagator;
 pub use service::{Observe, ObserveFuture, ObserveLayer};

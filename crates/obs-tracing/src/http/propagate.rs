@@ -3,17 +3,26 @@
 use http::{HeaderMap, HeaderName, HeaderValue};
 use obs_model::Context;
 
-use super::traceparent::TraceParent;
+use super::propagation::{self, Parent, Propagator, TRACEPARENT};
+use crate::pipeline::Pipeline;
 use crate::spans::ids::{SpanIds, effective};
 
 /// The header that carries the correlation id: `X-Correlation-ID`.
 pub const CORRELATION_HEADER: HeaderName = HeaderName::from_static("x-correlation-id");
 
 /// The header that carries trace and span: `traceparent` of W3C Trace Context.
-pub const TRACEPARENT_HEADER: HeaderName = HeaderName::from_static("traceparent");
+pub const TRACEPARENT_HEADER: HeaderName = TRACEPARENT;
+
+/// Lends the forms in which trace and span travel; without a pipeline that is W3C Trace Context.
+pub(super) fn with_propagators<R>(mut look: impl FnMut(&[Propagator]) -> R) -> R {
+    tracing::dispatcher::get_default(|dispatch| match dispatch.downcast_ref::<Pipeline>() {
+        Some(pipeline) => look(pipeline.propagators()),
+        None => look(&[Propagator::TraceContext]),
+    })
+}
 
 /// Writes the current correlation id, trace and span into the headers of an outgoing request, in place of
-/// those that are there.
+/// those that are there, in the forms of [`LogConfig::propagators`](crate::LogConfig).
 ///
 /// ```
 /// use obs_model::{Context, CorrelationId};
@@ -34,10 +43,9 @@ pub fn propagate(headers: &mut HeaderMap) {
         }
         if let (Some(trace), Some(span)) = effective(ids, context) {
             let sampled = ids.is_some_and(|ids| ids.trace == trace && ids.sampled);
-            let parent = TraceParent { trace, span, sampled };
-            if let Ok(value) = HeaderValue::from_bytes(&parent.to_bytes()) {
-                headers.insert(TRACEPARENT_HEADER, value);
-            }
+            with_propagators(|propagators| {
+                propagation::write(propagators, Parent { trace, span, sampled }, headers);
+            });
         }
     });
 }

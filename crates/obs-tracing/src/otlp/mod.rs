@@ -13,15 +13,15 @@ use obs_model::{FieldValue, Redactor, Resource};
 use opentelemetry::KeyValue;
 use opentelemetry::trace::TracerProvider;
 use opentelemetry_otlp::{Protocol, SpanExporter, WithExportConfig, WithHttpConfig};
-use opentelemetry_sdk::trace::{Sampler, SdkTracerProvider, SpanExporter as _};
+use opentelemetry_sdk::trace::{self, SdkTracerProvider, SpanExporter as _};
 use reqwest::header::{HeaderName, HeaderValue};
 use rustls::{ClientConfig, RootCertStore};
 use rustls_platform_verifier::BuilderVerifierExt;
 use tracing_opentelemetry::OpenTelemetrySpanExt;
 
 use crate::Error;
+use crate::sampling::{Sampler, Sampling};
 use crate::spans::SpanTable;
-use crate::spans::ids::Sampling;
 
 pub(crate) use batch::SpanQueue;
 pub(crate) use export::Export;
@@ -35,9 +35,8 @@ pub struct OtlpConfig {
     pub endpoint: String,
     /// Headers of every request, such as an API key.
     pub headers: Vec<(String, String)>,
-    /// The share of new traces that is exported, from 0 to 1. Traces that a caller started follow the
-    /// caller's decision.
-    pub sample_share: f64,
+    /// Which traces are exported.
+    pub sampling: Sampling,
     /// How many ended spans wait for export at most; more are dropped and counted.
     pub queue_spans: usize,
     /// How many spans one request carries at most.
@@ -68,7 +67,7 @@ impl OtlpConfig {
         Self {
             endpoint: endpoint.into(),
             headers: Vec::new(),
-            sample_share: 1.0,
+            sampling: Sampling::new(Sampler::AlwaysOn),
             queue_spans: 8_192,
             batch_spans: 512,
             interval: Duration::from_secs(5),
@@ -102,16 +101,13 @@ impl OtlpConfig {
                 ));
             }
         }
-        if !(0.0..=1.0).contains(&self.sample_share) {
-            problems
-                .push(format!("the OTLP sample share is {}: expected 0 to 1", self.sample_share));
-        }
+        problems.extend(self.sampling.problems());
         if self.queue_spans == 0 || self.batch_spans == 0 {
             problems.push("the OTLP queue and batch take 0 spans: expected 1 or more".to_owned());
         }
         let (Some(url), true) = (url, problems.is_empty()) else { return Err(problems) };
         let exporter = self.exporter(url.scheme() == "https").map_err(|problem| vec![problem])?;
-        Ok(Prepared { exporter, sampling: Sampling::share(self.sample_share), config: self })
+        Ok(Prepared { exporter, sampling: self.sampling.clone(), config: self })
     }
 
     fn exporter(&self, secure: bool) -> Result<SpanExporter, String> {
@@ -158,7 +154,7 @@ impl fmt::Debug for OtlpConfig {
         f.debug_struct("OtlpConfig")
             .field("endpoint", &self.endpoint)
             .field("headers", &names)
-            .field("sample_share", &self.sample_share)
+            .field("sampling", &self.sampling)
             .finish_non_exhaustive()
     }
 }
@@ -188,7 +184,7 @@ impl Prepared {
         let provider = SdkTracerProvider::builder()
             .with_resource(resource)
             // What is not sampled never gets this far.
-            .with_sampler(Sampler::AlwaysOn)
+            .with_sampler(trace::Sampler::AlwaysOn)
             .with_id_generator(LinkedIds)
             .with_span_processor(queue.clone())
             .build();
@@ -225,7 +221,7 @@ mod tests {
     #[test]
     fn every_mistake_is_named_and_no_key_is_shown() {
         let mut config = OtlpConfig::traces("localhost:4318").with_header("x api key", "s3cret");
-        config.sample_share = f64::NAN;
+        config.sampling = Sampling::new(Sampler::Share(f64::NAN));
         assert!(!format!("{config:?}").contains("s3cret"));
         let problems = config.prepare().err().unwrap().join("; ");
         for part in ["localhost:4318", "x api key", "sample share"] {

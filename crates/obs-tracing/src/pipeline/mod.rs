@@ -20,7 +20,8 @@ use filter::LevelControl;
 use crate::fields::{FieldRules, RawVisitor};
 #[cfg(feature = "otlp")]
 use crate::otlp::Export;
-use crate::spans::ids::{Sampling, SpanIds};
+use crate::sampling::Sampling;
+use crate::spans::ids::SpanIds;
 use crate::spans::{self, NewSpan, SpanKey, SpanTable};
 
 /// The subscriber of a process.
@@ -33,7 +34,10 @@ pub(crate) struct Pipeline {
     /// The same filter, as it wants to be called when it depends on spans.
     filter: Layered<LevelControl, NoSpans>,
     spans: Arc<SpanTable>,
-    sampling: Sampling,
+    /// Which traces are exported; `None` when there is no export.
+    sampling: Option<Sampling>,
+    #[cfg(feature = "http")]
+    propagators: Vec<crate::http::Propagator>,
     #[cfg(feature = "otlp")]
     export: Option<Export>,
 }
@@ -43,7 +47,8 @@ impl Pipeline {
         events: EventLog,
         control: LevelControl,
         spans: Arc<SpanTable>,
-        sampling: Sampling,
+        sampling: Option<Sampling>,
+        #[cfg(feature = "http")] propagators: Vec<crate::http::Propagator>,
         #[cfg(feature = "otlp")] export: Option<Export>,
     ) -> Self {
         Self {
@@ -52,6 +57,8 @@ impl Pipeline {
             control,
             spans,
             sampling,
+            #[cfg(feature = "http")]
+            propagators,
             #[cfg(feature = "otlp")]
             export,
         }
@@ -63,6 +70,12 @@ impl Pipeline {
 
     pub(crate) fn field_rules(&self) -> &FieldRules {
         self.events.rules()
+    }
+
+    /// The forms in which trace and span travel.
+    #[cfg(feature = "http")]
+    pub(crate) fn propagators(&self) -> &[crate::http::Propagator] {
+        &self.propagators
     }
 
     fn innermost(&self) -> Option<SpanKey> {
@@ -120,7 +133,7 @@ impl Subscriber for Pipeline {
         };
         let parent = parent.filter(|parent| self.spans.retain(*parent));
         let enclosing = parent.and_then(|parent| self.spans.with(parent, |state| state.ids));
-        let ids = SpanIds::open(enclosing, self.sampling);
+        let ids = SpanIds::open(enclosing, attributes.metadata().name(), self.sampling.as_ref());
         #[cfg(feature = "otlp")]
         let exported = ids.sampled && self.export.is_some();
         #[cfg(not(feature = "otlp"))]

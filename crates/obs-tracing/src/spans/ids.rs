@@ -7,6 +7,7 @@ use std::hash::BuildHasher;
 use obs_model::{Context, SpanId, TraceId};
 
 use crate::pipeline::Pipeline;
+use crate::sampling::Sampling;
 use crate::spans::{SpanKey, SpanState};
 
 /// The ids of one span, decided once when it opens.
@@ -31,29 +32,6 @@ pub(crate) struct Parent {
     pub(crate) remote: bool,
 }
 
-/// Which new traces are exported: a share of them, decided by the trace id alone, so that every process that
-/// uses the same share decides the same.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Sampling {
-    /// Traces whose lower 63 bits are under this are sampled.
-    bound: u64,
-}
-
-impl Sampling {
-    /// Nothing is sampled.
-    pub(crate) const NONE: Self = Self { bound: 0 };
-
-    /// A share between 0 and 1, as OpenTelemetry's `TraceIdRatioBased` decides it.
-    #[cfg(feature = "otlp")]
-    pub(crate) fn share(share: f64) -> Self {
-        Self { bound: (share.clamp(0.0, 1.0) * (1_u64 << 63) as f64) as u64 }
-    }
-
-    fn takes(self, trace: TraceId) -> bool {
-        ((trace.get() as u64) >> 1) < self.bound
-    }
-}
-
 impl SpanIds {
     /// The ids of no span.
     pub(crate) const PLACEHOLDER: Self = Self {
@@ -67,7 +45,7 @@ impl SpanIds {
     ///
     /// A trace that the context names wins over the enclosing span's when the two differ, because such a
     /// context was made current inside that span: it came with a message or a request.
-    pub(crate) fn open(enclosing: Option<Self>, sampling: Sampling) -> Self {
+    pub(crate) fn open(enclosing: Option<Self>, name: &str, sampling: Option<&Sampling>) -> Self {
         let span = random_span_id();
         let (trace, outer) = Context::with_current(|context| (context.trace(), context.span()));
         match (enclosing, trace) {
@@ -81,11 +59,12 @@ impl SpanIds {
                 trace,
                 span,
                 parent: outer.map(|span| Parent { span, remote: true }),
-                sampled: INCOMING_SAMPLED.get().unwrap_or_else(|| sampling.takes(trace)),
+                sampled: is_sampled(sampling, trace, name),
             },
             (_, None) => {
                 let trace = random_trace_id();
-                Self { trace, span, parent: None, sampled: sampling.takes(trace) }
+                let sampled = sampling.is_some_and(|sampling| sampling.takes(trace, name, None));
+                Self { trace, span, parent: None, sampled }
             }
         }
     }
@@ -126,18 +105,62 @@ pub(crate) fn with_state<R>(
 }
 
 thread_local! {
-    /// What the caller of the request that is being opened said about sampling.
-    static INCOMING_SAMPLED: Cell<Option<bool>> = const { Cell::new(None) };
     static RANDOM: Cell<[u64; 4]> = Cell::new(seed());
 }
 
-/// Opens a span whose trace was sampled or not by the caller of this process.
 #[cfg(feature = "http")]
-pub(crate) fn with_incoming_sampled<R>(sampled: Option<bool>, open: impl FnOnce() -> R) -> R {
-    INCOMING_SAMPLED.set(sampled);
-    let opened = open();
-    INCOMING_SAMPLED.set(None);
-    opened
+mod incoming {
+    //! What is known of the request whose span is being opened.
+
+    use std::cell::{Cell, RefCell};
+
+    use super::{Sampling, TraceId};
+
+    thread_local! {
+        /// Whether a request's span is being opened, and what the caller said about sampling.
+        static SAMPLED: Cell<Option<Option<bool>>> = const { Cell::new(None) };
+        static ROUTE: RefCell<String> = const { RefCell::new(String::new()) };
+    }
+
+    /// Opens the span of a request to `route`, whose trace was sampled or not by the caller of this process.
+    pub(crate) fn with_incoming<R>(
+        sampled: Option<bool>,
+        route: &str,
+        open: impl FnOnce() -> R,
+    ) -> R {
+        ROUTE.with_borrow_mut(|kept| {
+            kept.clear();
+            kept.push_str(route);
+        });
+        SAMPLED.set(Some(sampled));
+        let opened = open();
+        SAMPLED.set(None);
+        opened
+    }
+
+    /// Whether a trace is sampled that this process did not start, or that starts with a request.
+    ///
+    /// Without an export, the caller's decision is only passed on.
+    pub(super) fn is_sampled(sampling: Option<&Sampling>, trace: TraceId, name: &str) -> bool {
+        let said = SAMPLED.get();
+        let Some(sampling) = sampling else { return said.flatten().unwrap_or(false) };
+        match said {
+            Some(Some(sampled)) if sampling.follows_callers() => sampled,
+            Some(_) => ROUTE.with_borrow(|route| sampling.takes(trace, name, Some(route))),
+            None => sampling.takes(trace, name, None),
+        }
+    }
+}
+
+#[cfg(feature = "http")]
+use incoming::is_sampled;
+#[cfg(feature = "http")]
+pub(crate) use incoming::with_incoming;
+
+/// Whether a trace is sampled that this process did not start.
+#[cfg(not(feature = "http"))]
+fn is_sampled(sampling: Option<&Sampling>, trace: TraceId, name: &str) -> bool {
+    sampling.is_some_and(|sampling| sampling.takes(trace, name, None))
 }
 
 /// A new random trace id.
@@ -201,25 +224,15 @@ mod tests {
 
     #[test]
     fn a_context_of_another_trace_wins_over_the_enclosing_span() {
-        let enclosing = SpanIds::open(None, Sampling::NONE);
-        let inner = SpanIds::open(Some(enclosing), Sampling::NONE);
+        let enclosing = SpanIds::open(None, "span", None);
+        let inner = SpanIds::open(Some(enclosing), "span", None);
         assert_eq!(inner.trace, enclosing.trace);
         assert_eq!(inner.parent, Some(Parent { span: enclosing.span, remote: false }));
 
         let (trace, span) = (random_trace_id(), random_span_id());
         let _entered = Context::new().with_trace(trace).with_span(span).enter();
-        let other = SpanIds::open(Some(enclosing), Sampling::NONE);
+        let other = SpanIds::open(Some(enclosing), "span", None);
         assert_eq!(other.trace, trace);
         assert_eq!(other.parent, Some(Parent { span, remote: true }));
-    }
-
-    #[cfg(feature = "otlp")]
-    #[test]
-    fn the_share_of_sampled_traces_is_the_one_asked_for() {
-        for (share, low, high) in [(0.0, 0, 0), (0.25, 2_200, 2_800), (1.0, 10_000, 10_000)] {
-            let sampling = Sampling::share(share);
-            let taken = (0..10_000).filter(|_| sampling.takes(random_trace_id())).count();
-            assert!((low..=high).contains(&taken), "{taken} of 10000 at {share}");
-        }
     }
 }

@@ -12,8 +12,8 @@ use axum::routing::{get, post};
 use http::{HeaderMap, Request, StatusCode};
 use metrics_util::debugging::DebuggingRecorder;
 use obs_model::Resource;
-use obs_tracing::http::ObserveLayer;
-use obs_tracing::{OtlpConfig, trace_async};
+use obs_tracing::http::{ObserveLayer, Propagator};
+use obs_tracing::{OtlpConfig, Sampler, Sampling, trace_async};
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 use opentelemetry_proto::tonic::common::v1::any_value::Value as Any;
 use opentelemetry_proto::tonic::trace::v1::Span;
@@ -135,7 +135,7 @@ async fn exported_spans_have_the_ids_of_the_log_and_keep_their_parents() {
 #[tokio::test]
 async fn traces_that_are_not_sampled_are_logged_but_not_exported() {
     let (address, received) = collector(StatusCode::OK).await;
-    let pipeline = pipeline_to(address, |otlp| otlp.sample_share = 0.0);
+    let pipeline = pipeline_to(address, |otlp| otlp.sampling = Sampling::new(Sampler::AlwaysOff));
     let guard = tracing::dispatcher::set_default(&pipeline.dispatch);
     let app = Router::new()
         .route(
@@ -211,4 +211,51 @@ async fn spans_beyond_the_queue_are_dropped_and_counted() {
     });
     let dropped = ("obskit_spans_dropped_total{reason=queue_full}".to_owned(), 2);
     assert_eq!(series(&recorder.snapshotter()), [dropped]);
+}
+
+#[tokio::test]
+async fn callers_and_callees_are_linked_in_the_forms_that_are_set_and_rules_decide_by_route() {
+    let (address, received) = collector(StatusCode::OK).await;
+    let mut otlp = OtlpConfig::new(&format!("http://{address}"));
+    otlp.sampling = Sampling::new(Sampler::AlwaysOn).with_rule("/health*", Sampler::AlwaysOff);
+    let pipeline = Pipeline::new(|config| {
+        config.otlp = Some(otlp);
+        config.propagators = Propagator::list("jaeger,b3").unwrap();
+    });
+    let _guard = tracing::dispatcher::set_default(&pipeline.dispatch);
+    let app = Router::new()
+        .route(
+            "/work",
+            get(|| async {
+                let mut headers = HeaderMap::new();
+                obs_tracing::http::propagate(&mut headers);
+                headers
+            }),
+        )
+        .route("/healthz", get(|| async { "ok" }))
+        .layer(ObserveLayer::new());
+    let send = |path: &'static str, b3: &'static str| {
+        let request = Request::get(path).header("b3", b3).body(Body::empty()).unwrap();
+        app.clone().oneshot(request)
+    };
+    let caller = "80f198ee56343ba864fe8b2a57d3eff7-e457b5a2e4d86bd1";
+    let response = send("/work", caller).await.unwrap();
+    let sent = response.headers()["uber-trace-id"].to_str().unwrap().to_owned();
+    assert!(
+        sent.starts_with("80f198ee56343ba864fe8b2a57d3eff7:") && sent.ends_with(":0:1"),
+        "{sent}"
+    );
+    assert!(response.headers()["b3"].to_str().unwrap().ends_with("-1"));
+    assert!(!response.headers().contains_key("traceparent"));
+    // A rule decides where the caller does not, and a caller that does is followed.
+    send("/healthz", caller).await.unwrap();
+    send("/work", "80f198ee56343ba864fe8b2a57d3eff7-e457b5a2e4d86bd1-0").await.unwrap();
+    send("/healthz", "80f198ee56343ba864fe8b2a57d3eff7-e457b5a2e4d86bd1-1").await.unwrap();
+    pipeline.handle.shutdown(PATIENCE).await.unwrap();
+    let spans = received.spans();
+    assert_eq!(spans.len(), 2, "{spans:?}");
+    for span in spans {
+        assert_eq!(hex(&span.trace_id), "80f198ee56343ba864fe8b2a57d3eff7");
+        assert_eq!(hex(&span.parent_span_id), "e457b5a2e4d86bd1");
+    }
 }

@@ -1,22 +1,28 @@
 //! The `traceparent` header of W3C Trace Context.
 
-use obs_model::{SpanId, TraceId};
+use http::{HeaderMap, HeaderName};
 
-/// What a caller says about the trace that its request belongs to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct TraceParent {
-    pub(super) trace: TraceId,
-    pub(super) span: SpanId,
-    pub(super) sampled: bool,
+use super::{Caller, Parent, insert, single};
+
+/// The header's name.
+pub(crate) const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
+
+pub(super) fn read(headers: &HeaderMap) -> Option<Caller> {
+    let parent = Parent::parse(single(headers, &TRACEPARENT)?.as_bytes())?;
+    Some(Caller { parent: Some((parent.trace, parent.span)), sampled: Some(parent.sampled) })
+}
+
+pub(super) fn write(parent: Parent, headers: &mut HeaderMap) {
+    insert(headers, TRACEPARENT, &parent.to_bytes());
 }
 
 /// The length of version 00, in bytes.
-pub(super) const LENGTH: usize = 55;
+const LENGTH: usize = 55;
 
-impl TraceParent {
+impl Parent {
     /// Reads a header as section 3.2 of the specification asks: lower-case digits, no zero ids, version `ff`
     /// refused, and a version after 00 read by its known start.
-    pub(super) fn parse(header: &[u8]) -> Option<Self> {
+    fn parse(header: &[u8]) -> Option<Self> {
         let text = std::str::from_utf8(header).ok()?;
         let known = text.get(..LENGTH)?;
         let rest = &text[LENGTH..];
@@ -34,7 +40,7 @@ impl TraceParent {
     }
 
     /// The header in version 00.
-    pub(super) fn to_bytes(self) -> [u8; LENGTH] {
+    fn to_bytes(self) -> [u8; LENGTH] {
         let mut text = Vec::with_capacity(LENGTH);
         text.extend_from_slice(b"00-");
         crate::line::write::push_hex::<32>(&mut text, self.trace.get());
@@ -55,20 +61,21 @@ fn hex_byte(text: &str) -> Option<u8> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use obs_model::{SpanId, TraceId};
     use proptest::prelude::*;
 
     const GOOD: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
 
     #[test]
     fn headers_are_read_as_the_specification_asks() {
-        let parsed = TraceParent::parse(GOOD.as_bytes()).unwrap();
+        let parsed = Parent::parse(GOOD.as_bytes()).unwrap();
         assert!(parsed.sampled);
         assert_eq!(parsed.trace.to_string(), "0af7651916cd43dd8448eb211c80319c");
         assert_eq!(parsed.to_bytes(), *GOOD.as_bytes());
 
         let later = GOOD.replacen("00", "cc", 1);
         for good in [later.clone(), format!("{later}-what-the-future-holds")] {
-            assert!(TraceParent::parse(good.as_bytes()).is_some(), "{good}");
+            assert!(Parent::parse(good.as_bytes()).is_some(), "{good}");
         }
         for bad in [
             String::new(),
@@ -82,21 +89,21 @@ mod tests {
             "00-0af7651916cd43dd8448eb211c80319c-0000000000000000-01".into(),
             "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-0x".into(),
         ] {
-            assert_eq!(TraceParent::parse(bad.as_bytes()), None, "{bad}");
+            assert_eq!(Parent::parse(bad.as_bytes()), None, "{bad}");
         }
     }
 
     proptest! {
         #[test]
         fn any_bytes_are_read_or_refused(bytes in prop::collection::vec(any::<u8>(), 0..80)) {
-            let _ = TraceParent::parse(&bytes);
+            let _ = Parent::parse(&bytes);
         }
 
         #[test]
         fn what_is_written_reads_back(trace in 1_u128.., span in 1_u64.., sampled: bool) {
             let (trace, span) = (TraceId::new(trace).unwrap(), SpanId::new(span).unwrap());
-            let given = TraceParent { trace, span, sampled };
-            prop_assert_eq!(TraceParent::parse(&given.to_bytes()), Some(given));
+            let given = Parent { trace, span, sampled };
+            prop_assert_eq!(Parent::parse(&given.to_bytes()), Some(given));
         }
     }
 }
