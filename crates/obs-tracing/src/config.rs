@@ -3,11 +3,13 @@
 use std::fmt;
 use std::io::{IsTerminal, Write};
 use std::sync::Arc;
+use std::time::Duration;
 
 use obs_model::{Clock, Level, LogRecord, Redactor, Resource, Sink, SystemClock};
 
 #[cfg(feature = "otlp")]
 use crate::otlp::OtlpConfig;
+use crate::pipeline::admission;
 
 /// The least value of [`LogConfig::max_line_bytes`]: what the fixed parts of a line may take together.
 pub(crate) const MIN_LINE_BYTES: usize = 16 * 1024;
@@ -58,6 +60,11 @@ pub struct LogConfig {
     /// The most spans that are open at once; further ones are not opened and count in
     /// `obskit_spans_dropped_total{reason="too_many_open"}`. Each takes some hundred bytes.
     pub max_open_spans: usize,
+    /// How many lines one place in the code may write; the next one that it may write says in `metadata.repeated` how
+    /// many were withheld. `None` is as many as it wants.
+    pub callsite_limit: Option<CallsiteLimit>,
+    /// Levels below WARN of which only one in so many lines is written, chosen at random.
+    pub keep_one_in: Vec<(Level, u32)>,
     /// What keeps secrets out of lines and spans.
     pub redactor: Redactor,
     /// Where the time of a line comes from.
@@ -89,6 +96,8 @@ impl LogConfig {
             max_field_bytes: 16 * 1024,
             max_fields: 64,
             max_open_spans: 262_144,
+            callsite_limit: None,
+            keep_one_in: Vec::new(),
             redactor: Redactor::new(),
             clock: Arc::new(SystemClock::new()),
             error_sink: None,
@@ -114,6 +123,7 @@ impl LogConfig {
                 self.queue_bytes, self.max_line_bytes
             ));
         }
+        problems.extend(admission::problems(self.callsite_limit, &self.keep_one_in));
         if self.max_field_bytes < MIN_FIELD_BYTES {
             problems.push(format!(
                 "max_field_bytes is {}: expected {MIN_FIELD_BYTES} or more",
@@ -142,6 +152,15 @@ impl fmt::Debug for LogConfig {
             .field("output", &self.output)
             .finish_non_exhaustive()
     }
+}
+
+/// How many lines one place in the code may write.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CallsiteLimit {
+    /// Lines in each period, 1 or more.
+    pub lines: u32,
+    /// How long a period is, 1 ms or more.
+    pub period: Duration,
 }
 
 /// How a line looks.

@@ -10,6 +10,8 @@ use crate::Error;
 use crate::config::LogConfig;
 use crate::fields::FieldRules;
 use crate::line::LineRules;
+use crate::pipeline::admission::Admission;
+use crate::pipeline::control::LogControl;
 use crate::pipeline::filter::LevelControl;
 use crate::pipeline::queue::{CloseOnDrop, LineQueue};
 use crate::pipeline::{EventLog, Pipeline, next_owner};
@@ -72,6 +74,7 @@ pub fn build(mut config: LogConfig) -> Result<(Dispatch, TracingHandle), Error> 
         rules: line_rules(&config, spans.owner, colored),
         clock: config.clock,
         queue: CloseOnDrop(queue.clone()),
+        admission: Admission::new(config.callsite_limit, &config.keep_one_in),
         error_sink: config.error_sink,
     };
     #[cfg(feature = "otlp")]
@@ -90,7 +93,11 @@ pub fn build(mut config: LogConfig) -> Result<(Dispatch, TracingHandle), Error> 
             config.propagators,
             export,
         );
-        let handle = TracingHandle(Arc::new(Inner { control, queue, spans: exported }));
+        let handle = TracingHandle(Arc::new(Inner {
+            control: LogControl::new(control),
+            queue,
+            spans: exported,
+        }));
         Ok((Dispatch::new(pipeline), handle))
     }
     #[cfg(not(feature = "otlp"))]
@@ -103,7 +110,10 @@ pub fn build(mut config: LogConfig) -> Result<(Dispatch, TracingHandle), Error> 
             #[cfg(feature = "http")]
             config.propagators,
         );
-        Ok((Dispatch::new(pipeline), TracingHandle(Arc::new(Inner { control, queue }))))
+        Ok((
+            Dispatch::new(pipeline),
+            TracingHandle(Arc::new(Inner { control: LogControl::new(control), queue })),
+        ))
     }
 }
 
@@ -131,7 +141,7 @@ fn line_rules(config: &LogConfig, owner: u32, colored: bool) -> LineRules {
 pub struct TracingHandle(Arc<Inner>);
 
 struct Inner {
-    control: LevelControl,
+    control: LogControl,
     queue: LineQueue,
     #[cfg(feature = "otlp")]
     spans: Option<crate::otlp::SpanQueue>,
@@ -145,10 +155,16 @@ impl Drop for Inner {
 }
 
 impl TracingHandle {
+    /// What steers which lines are written, while the service runs.
+    #[must_use]
+    pub fn control(&self) -> LogControl {
+        self.0.control.clone()
+    }
+
     /// The filter as it was last set.
     #[must_use]
     pub fn filter(&self) -> String {
-        self.0.control.text()
+        self.0.control.filter()
     }
 
     /// Exchanges the filter, at once and for every thread.
@@ -157,7 +173,7 @@ impl TracingHandle {
     ///
     /// The text is neither a level nor a list of directives; the old filter stays.
     pub fn set_filter(&self, filter: &str) -> Result<(), Error> {
-        self.0.control.set(filter)
+        self.0.control.set_filter(filter)
     }
 
     /// Waits until everything logged and every span ended so far has been handed over.

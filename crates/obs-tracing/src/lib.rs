@@ -70,7 +70,8 @@
 //! # Metrics
 //!
 //! Through the `metrics` facade: `log_events_total{level,service}`, `obskit_log_dropped_total{reason,level}`
-//! (`queue_full`, `closed`, `write_failed`), `obskit_spans_exported_total`, `obskit_spans_failed_total`,
+//! (`queue_full`, `closed`, `write_failed`, `rate_limited`, `sampled`), `log_processing_duration_ms` (of one line in 64),
+//! `obskit_spans_exported_total`, `obskit_spans_failed_total`,
 //! `obskit_spans_dropped_total{reason}` (`queue_full`, `closed`, `too_many_open`), and those of [`http`].
 //!
 //! # Features
@@ -104,12 +105,13 @@ mod sampling;
 mod spans;
 mod task;
 
-pub use config::{Colors, LogConfig, LogFormat, LogOutput};
+pub use config::{CallsiteLimit, Colors, LogConfig, LogFormat, LogOutput};
 pub use error::Error;
 pub use install::{TracingHandle, build, install};
 pub use logger::{LogDetails, Logger, create_logger};
 #[cfg(feature = "otlp")]
 pub use otlp::OtlpConfig;
+pub use pipeline::control::{LogControl, TargetLevel};
 pub use pipeline::filter::check_filter;
 pub use sampling::{Sampler, Sampling};
 pub use task::{spawn, trace_async};

@@ -2,14 +2,16 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Instant;
 
-use obs_model::{Clock, Context, Level, LogRecord, Sink};
+use obs_model::{Clock, Context, FieldValue, Level, LogRecord, Sink};
 use tracing_core::Event;
 
+use super::admission::{Admission, Verdict};
 use super::queue::CloseOnDrop;
 use super::thread;
 use crate::counters;
-use crate::fields::keys::keys_of;
+use crate::fields::keys::{Key, keys_of};
 use crate::fields::{FieldRules, FieldVisitor};
 use crate::line::record;
 use crate::line::{Head, LineRules, Scratch};
@@ -21,6 +23,7 @@ pub(crate) struct EventLog {
     pub(crate) rules: LineRules,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) queue: CloseOnDrop,
+    pub(crate) admission: Admission,
     pub(crate) error_sink: Option<Arc<dyn Sink<LogRecord>>>,
 }
 
@@ -56,7 +59,21 @@ impl EventLog {
         if thread::is_suppressed() {
             return;
         }
+        let level = level_of(*event.metadata().level());
+        let withheld = match self.admission.judge(event.metadata(), level) {
+            Verdict::Write { withheld } => withheld,
+            Verdict::Drop(reason) => return counters::count_dropped(reason, level, 1),
+        };
+        let started = thread::is_timed().then(Instant::now);
         thread::with_scratch(|scratch| {
+            if withheld > 0 {
+                let repeated = FieldValue::U64(withheld);
+                scratch.fields.put_value(
+                    Key::new("repeated", &self.rules().redactor),
+                    &repeated,
+                    self.rules(),
+                );
+            }
             self.render(scratch, event, |scratch| {
                 let mut innermost = None;
                 let mut next = within;
@@ -74,6 +91,10 @@ impl EventLog {
                 innermost
             });
         });
+        if let Some(started) = started {
+            let took = started.elapsed().as_secs_f64() * 1_000.0;
+            metrics::histogram!("log_processing_duration_ms").record(took);
+        }
     }
 
     /// Adds what a context of another trace says: it was made current inside the span, so that it comes first.

@@ -1,5 +1,7 @@
 //! The subscriber: it opens spans, writes lines for events, and passes sampled spans on to the export.
 
+pub(crate) mod admission;
+pub(crate) mod control;
 mod events;
 pub(crate) mod filter;
 pub(crate) mod queue;

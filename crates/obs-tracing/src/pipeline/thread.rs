@@ -12,12 +12,26 @@ const MAX_DEPTH: u8 = 3;
 /// The largest memory that a thread keeps for such values, in bytes.
 const KEPT_BYTES: usize = 16 * 1024;
 
+/// One of how many lines is timed.
+const TIMED_ONE_IN: u32 = 64;
+
 thread_local! {
+    static LINES: Cell<u32> = const { Cell::new(0) };
     static SCRATCH: Cell<Option<Box<Scratch>>> = const { Cell::new(None) };
     static DEPTH: Cell<u8> = const { Cell::new(0) };
     static SUPPRESSED: Cell<bool> = const { Cell::new(false) };
     static IN_SINK: Cell<bool> = const { Cell::new(false) };
     static RAW: Cell<Option<Box<RawFields>>> = const { Cell::new(None) };
+}
+
+/// Whether this thread measures how long the line at hand takes: one of so many, because looking at the clock costs a
+/// part of a line.
+pub(crate) fn is_timed() -> bool {
+    LINES.with(|lines| {
+        let count = lines.get().wrapping_add(1);
+        lines.set(count);
+        count.is_multiple_of(TIMED_ONE_IN)
+    })
 }
 
 /// Drops every later event of this thread: it belongs to the machinery that carries telemetry away.

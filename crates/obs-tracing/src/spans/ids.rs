@@ -189,7 +189,7 @@ fn seed() -> [u64; 4] {
 
 /// One step of xoshiro256++ (Blackman and Vigna, 2019): fast, no lock, and enough bits that two threads or
 /// machines do not meet.
-fn random() -> u64 {
+pub(crate) fn random() -> u64 {
     let step = |state: &Cell<[u64; 4]>| {
         let [mut a, mut b, mut c, mut d] = state.get();
         let result = a.wrapping_add(d).rotate_left(23).wrapping_add(a);

@@ -10,9 +10,11 @@ use std::time::Duration;
 use crate::support::{PATIENCE, Pipeline, series};
 use metrics_util::debugging::DebuggingRecorder;
 use obs_model::{
-    Accepted, Context, FieldValue, LogRecord, RedactMode, Redactor, Sink, SpanId, TraceId,
+    Accepted, Context, FieldValue, Level, LogRecord, RedactMode, Redactor, Sink, SpanId, TraceId,
 };
-use obs_tracing::{Colors, LogDetails, LogFormat, LogOutput, create_logger, trace_async};
+use obs_tracing::{
+    CallsiteLimit, Colors, LogDetails, LogFormat, LogOutput, create_logger, trace_async,
+};
 use proptest::prelude::*;
 use serde_json::json;
 
@@ -295,6 +297,49 @@ fn events_are_counted_by_level_and_service_also_when_the_recorder_comes_late() {
         ("log_events_total{level=WARN,service=billing}".to_owned(), 1),
     ];
     assert_eq!(series(&recorder.snapshotter()), expected);
+}
+
+#[test]
+fn a_place_that_logs_too_much_is_withheld_and_less_important_levels_are_sampled() {
+    let pipeline = Pipeline::new(|config| {
+        config.filter = "debug".into();
+        config.callsite_limit =
+            Some(CallsiteLimit { lines: 3, period: Duration::from_secs(3_600) });
+        config.keep_one_in = vec![(Level::Debug, 1_000_000_000)];
+    });
+    let recorder = DebuggingRecorder::new();
+    let lines = metrics::with_local_recorder(&recorder, || {
+        pipeline.json_of(|| {
+            for _ in 0..100 {
+                tracing::info!("again");
+            }
+            for _ in 0..200 {
+                tracing::debug!("a detail");
+            }
+            tracing::info!("elsewhere");
+        })
+    });
+    assert_eq!(lines.len(), 4);
+    assert_eq!(lines[3]["message"], "elsewhere");
+    let all = series(&recorder.snapshotter());
+    for expected in [
+        ("log_events_total{level=INFO,service=test}".to_owned(), 4),
+        ("obskit_log_dropped_total{level=DEBUG,reason=sampled}".to_owned(), 200),
+        ("obskit_log_dropped_total{level=INFO,reason=rate_limited}".to_owned(), 97),
+    ] {
+        assert!(all.contains(&expected), "{all:?}");
+    }
+}
+
+#[test]
+fn one_line_in_sixty_four_is_timed() {
+    let pipeline = Pipeline::new(|_| {});
+    let recorder = DebuggingRecorder::new();
+    metrics::with_local_recorder(&recorder, || {
+        pipeline.text_of(|| (0..128).for_each(|_| tracing::info!("again")));
+    });
+    let all = series(&recorder.snapshotter());
+    assert!(all.contains(&("log_processing_duration_ms{}".to_owned(), 2)), "{all:?}");
 }
 
 #[test]
