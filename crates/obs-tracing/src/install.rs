@@ -15,7 +15,7 @@ use crate::pipeline::control::LogControl;
 use crate::pipeline::filter::LevelControl;
 use crate::pipeline::queue::{CloseOnDrop, LineQueue};
 use crate::pipeline::{EventLog, Pipeline, next_owner};
-use crate::spans::SpanTable;
+use crate::spans::{SpanMetrics, SpanTable};
 
 /// How long dropping the last handle waits for the output.
 const DROP_WAIT: Duration = Duration::from_millis(200);
@@ -77,6 +77,7 @@ pub fn build(mut config: LogConfig) -> Result<(Dispatch, TracingHandle), Error> 
         admission: Admission::new(config.callsite_limit, &config.keep_one_in),
         error_sink: config.error_sink,
     };
+    let measured = config.span_metrics.map(|names| SpanMetrics::new(spans.owner, names));
     #[cfg(feature = "otlp")]
     {
         let sampling = exporter.as_ref().map(|exporter| exporter.sampling.clone());
@@ -88,6 +89,7 @@ pub fn build(mut config: LogConfig) -> Result<(Dispatch, TracingHandle), Error> 
             events,
             control.clone(),
             spans,
+            measured,
             sampling,
             #[cfg(feature = "http")]
             config.propagators,
@@ -106,6 +108,7 @@ pub fn build(mut config: LogConfig) -> Result<(Dispatch, TracingHandle), Error> 
             events,
             control.clone(),
             spans,
+            measured,
             None,
             #[cfg(feature = "http")]
             config.propagators,

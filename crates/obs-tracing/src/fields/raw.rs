@@ -52,6 +52,16 @@ impl RawFields {
         self.values.len() >= rules.max_fields || self.text.len() >= rules.max_text
     }
 
+    /// The text of the field with this index.
+    pub(crate) fn text(&self, index: usize) -> Option<&str> {
+        self.values.iter().find_map(|(at, value)| match value {
+            Raw::Text { start, end, .. } if *at as usize == index => {
+                Some(&self.text[*start as usize..*end as usize])
+            }
+            _ => None,
+        })
+    }
+
     /// Adds values that came later.
     pub(crate) fn append(&mut self, later: &Self) {
         let moved = self.text.len() as u32;

@@ -82,6 +82,7 @@ impl EventLog {
                         if innermost.is_none() {
                             innermost = Some(state.ids);
                             self.add_foreign_context(scratch, state.ids);
+                            state.failed |= level == Level::Error;
                         }
                         scratch.fields.merge_outer(state.fields(self.rules()), self.rules());
                         state.parent

@@ -10,6 +10,7 @@ pub(crate) mod thread;
 use std::any::TypeId;
 use std::cell::Cell;
 use std::sync::Arc;
+use std::time::Instant;
 
 use tracing_core::span::{Attributes, Current, Id, Record};
 use tracing_core::subscriber::Interest;
@@ -24,7 +25,7 @@ use crate::fields::{FieldRules, RawVisitor};
 use crate::otlp::Export;
 use crate::sampling::Sampling;
 use crate::spans::ids::SpanIds;
-use crate::spans::{self, NewSpan, SpanKey, SpanTable};
+use crate::spans::{self, NewSpan, SpanKey, SpanMetrics, SpanTable};
 
 /// The subscriber of a process.
 ///
@@ -36,6 +37,8 @@ pub(crate) struct Pipeline {
     /// The same filter, as it wants to be called when it depends on spans.
     filter: Layered<LevelControl, NoSpans>,
     spans: Arc<SpanTable>,
+    /// What measures spans, if anything does.
+    measured: Option<SpanMetrics>,
     /// Which traces are exported; `None` when there is no export.
     sampling: Option<Sampling>,
     #[cfg(feature = "http")]
@@ -49,6 +52,7 @@ impl Pipeline {
         events: EventLog,
         control: LevelControl,
         spans: Arc<SpanTable>,
+        measured: Option<SpanMetrics>,
         sampling: Option<Sampling>,
         #[cfg(feature = "http")] propagators: Vec<crate::http::Propagator>,
         #[cfg(feature = "otlp")] export: Option<Export>,
@@ -58,6 +62,7 @@ impl Pipeline {
             filter: NoSpans.with(control.clone()),
             control,
             spans,
+            measured,
             sampling,
             #[cfg(feature = "http")]
             propagators,
@@ -95,6 +100,13 @@ impl Pipeline {
     }
 
     fn close(&self, key: SpanKey) -> Option<SpanKey> {
+        if let Some(measured) = &self.measured {
+            let closed = self.spans.with(key, |state| (state.metadata, state.opened, state.failed));
+            // OK because the span is no longer locked: a recorder may itself log.
+            if let Some((Some(place), Some(opened), failed)) = closed {
+                measured.record(place, opened.elapsed(), failed);
+            }
+        }
         #[cfg(feature = "otlp")]
         if let Some((export, id)) = self.exported(key) {
             export.layered.try_close(id);
@@ -140,7 +152,8 @@ impl Subscriber for Pipeline {
         let exported = ids.sampled && self.export.is_some();
         #[cfg(not(feature = "otlp"))]
         let exported = false;
-        let new = NewSpan { ids, metadata: attributes.metadata(), parent, exported };
+        let opened = self.measured.is_some().then(Instant::now);
+        let new = NewSpan { ids, metadata: attributes.metadata(), parent, exported, opened };
         let opened = self.spans.open(new, |raw| {
             attributes.record(&mut RawVisitor { rules: self.field_rules(), raw });
         });

@@ -7,7 +7,9 @@
 mod current;
 mod free;
 pub(crate) mod ids;
+mod metrics;
 mod table;
 
 pub(crate) use current::{enter, exit, innermost};
+pub(crate) use metrics::SpanMetrics;
 pub(crate) use table::{NewSpan, SpanKey, SpanState, SpanTable};

@@ -2,6 +2,7 @@
 
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
+use std::time::Instant;
 
 use parking_lot::Mutex;
 use tracing_core::Metadata;
@@ -57,6 +58,7 @@ pub(crate) struct NewSpan {
     /// The enclosing span, which is kept open: its reference is handed over.
     pub(crate) parent: Option<SpanKey>,
     pub(crate) exported: bool,
+    pub(crate) opened: Option<Instant>,
 }
 
 /// What is known of an open span.
@@ -65,6 +67,10 @@ pub(crate) struct SpanState {
     pub(crate) ids: SpanIds,
     pub(crate) metadata: Option<&'static Metadata<'static>>,
     pub(crate) parent: Option<SpanKey>,
+    /// When it opened, if spans are measured.
+    pub(crate) opened: Option<Instant>,
+    /// Whether it reported an error.
+    pub(crate) failed: bool,
     /// Those of the span's own fields that no line needed yet.
     raw: RawFields,
     /// The others, rendered.
@@ -88,6 +94,8 @@ impl SpanState {
 
     /// Adds values that the span got later.
     pub(crate) fn record(&mut self, later: &RawFields, rules: &FieldRules) {
+        let status = self.metadata.and_then(|place| place.fields().field("otel.status_code"));
+        self.failed |= status.is_some_and(|status| later.text(status.index()) == Some("ERROR"));
         self.raw.append(later);
         if self.raw.is_full(rules) {
             self.fields(rules);
@@ -138,6 +146,8 @@ impl SpanTable {
         state.ids = new.ids;
         state.metadata = Some(new.metadata);
         state.parent = new.parent;
+        state.opened = new.opened;
+        state.failed = false;
         fill(&mut state.raw);
         let key = SpanKey { slot: number, generation: state.generation };
         slot.life.store(u64::from(key.generation) << 32 | 1, Ordering::Release);
@@ -236,6 +246,8 @@ impl Slot {
                 ids: SpanIds::PLACEHOLDER,
                 metadata: None,
                 parent: None,
+                opened: None,
+                failed: false,
                 raw: RawFields::default(),
                 rendered: FieldBuffer::default(),
                 #[cfg(feature = "otlp")]
@@ -290,7 +302,13 @@ mod tests {
 
     fn open(table: &Arc<SpanTable>, parent: Option<SpanKey>) -> Option<SpanKey> {
         let _ = callsite::Identifier(&PLACE);
-        let new = NewSpan { ids: SpanIds::PLACEHOLDER, metadata: &META, parent, exported: false };
+        let new = NewSpan {
+            ids: SpanIds::PLACEHOLDER,
+            metadata: &META,
+            parent,
+            exported: false,
+            opened: None,
+        };
         table.open(new, |_| {})
     }
 

@@ -332,6 +332,44 @@ fn a_place_that_logs_too_much_is_withheld_and_less_important_levels_are_sampled(
 }
 
 #[test]
+fn spans_are_measured_by_name_with_their_errors_and_within_a_cap() {
+    let pipeline = Pipeline::new(|config| config.span_metrics = Some(2));
+    let recorder = DebuggingRecorder::new();
+    metrics::with_local_recorder(&recorder, || {
+        pipeline.text_of(|| {
+            for round in 0..3 {
+                let outer = tracing::info_span!("outer").entered();
+                let inner = tracing::info_span!("inner", otel.status_code = tracing::field::Empty);
+                let _entered = inner.enter();
+                match round {
+                    0 => tracing::error!("failed"),
+                    1 => drop(inner.record("otel.status_code", "ERROR")),
+                    _ => tracing::warn!("nearly"),
+                }
+                drop(outer);
+            }
+            drop(tracing::info_span!("a third name"));
+        });
+    });
+    let all: Vec<_> = series(&recorder.snapshotter())
+        .into_iter()
+        .filter(|(name, _)| name.starts_with("span_"))
+        .collect();
+    let expected = [
+        ("span_duration_ms{span=inner}", 3),
+        ("span_duration_ms{span=other}", 1),
+        ("span_duration_ms{span=outer}", 3),
+        ("span_errors_total{span=inner}", 2),
+        ("span_errors_total{span=other}", 0),
+        ("span_errors_total{span=outer}", 0),
+        ("span_requests_total{span=inner}", 3),
+        ("span_requests_total{span=other}", 1),
+        ("span_requests_total{span=outer}", 3),
+    ];
+    assert_eq!(all, expected.map(|(name, count)| (name.to_owned(), count)));
+}
+
+#[test]
 fn one_line_in_sixty_four_is_timed() {
     let pipeline = Pipeline::new(|_| {});
     let recorder = DebuggingRecorder::new();
