@@ -98,10 +98,13 @@ pub(crate) fn subscriber() -> Result<Task, Box<dyn Error>> {
     Ok(task(two_fields, || {}))
 }
 
+/// The layer of tracing-opentelemetry, and what waits until all its spans are exported.
+type Exporting<S, F> = (OpenTelemetryLayer<S, SdkTracer>, F);
+
 /// The layer of tracing-opentelemetry with an export of a share of the traces, and what waits for that.
 pub(crate) fn opentelemetry_layer<S>(
     share: f64,
-) -> Result<(OpenTelemetryLayer<S, SdkTracer>, impl Fn() + Send + Sync + 'static), Box<dyn Error>>
+) -> Result<Exporting<S, impl Fn() + Send + Sync + 'static>, Box<dyn Error>>
 where
     S: tracing::Subscriber + for<'a> LookupSpan<'a>,
 {
