@@ -48,7 +48,7 @@ impl Report {
             "grown_bytes_per_sample": grown,
         }));
         if self.loads.len() == 1 {
-            println!("{:<44} {}", "", "milliseconds, and ours as a part of theirs");
+            println!("{:<44} milliseconds, and ours as a part of theirs", "");
         }
     }
 

@@ -18,6 +18,8 @@ pub struct AdminState {
     started: Duration,
     registry: Option<Registry>,
     store: Option<Arc<SeriesStore>>,
+    #[cfg(feature = "persist")]
+    persistence: Option<Arc<obs_query::persist::Persistence>>,
     #[cfg(feature = "errors")]
     errors: Option<obs_errors::ErrorTracker>,
     #[cfg(feature = "alerts")]
@@ -54,6 +56,8 @@ macro_rules! handles {
 handles! {
     registry, with_registry, Registry, "Shows this registry at `/metrics`.";
     store, with_store, Arc<SeriesStore>, "Shows this store's series over HTTP and in the console's charts.";
+    #[cfg(feature = "persist")]
+    persistence, with_persistence, Arc<obs_query::persist::Persistence>, "Acknowledges remote writes once their samples are on the disk.";
     #[cfg(feature = "errors")]
     errors, with_errors, obs_errors::ErrorTracker, "Shows this tracker's error groups.";
     #[cfg(feature = "alerts")]
@@ -77,6 +81,8 @@ impl AdminState {
             clock,
             registry: None,
             store: None,
+            #[cfg(feature = "persist")]
+            persistence: None,
             #[cfg(feature = "errors")]
             errors: None,
             #[cfg(feature = "alerts")]

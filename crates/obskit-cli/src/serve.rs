@@ -1,5 +1,7 @@
 //! `obskit serve`: the series store and its query API as a process of its own.
 
+mod kept;
+
 use std::io::IsTerminal as _;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -15,6 +17,7 @@ use obs_query::rules::RuleFile;
 use obs_query::{SeriesStore, StoreConfig};
 use obs_server::{AdminState, Bound, PrometheusConfig, RemoteWriteConfig, Secret, ServerConfig};
 
+use self::kept::Kept;
 use crate::Failure;
 use crate::query::duration;
 
@@ -41,6 +44,12 @@ pub(crate) struct Arguments {
     /// Rule files to evaluate: recording rules write series, alerting rules have alerts.
     #[arg(long, num_args = 1..)]
     rules: Vec<PathBuf>,
+    /// A folder to keep samples in over a restart; remote writes are acknowledged once they are on the disk.
+    #[arg(long)]
+    state: Option<PathBuf>,
+    /// How much of the disk the samples may take, in MiB; above it the oldest go first.
+    #[arg(long, default_value_t = 4_096)]
+    max_disk: u64,
     /// How long a query may take.
     #[arg(long, default_value = "2m", value_parser = duration)]
     query_timeout: Duration,
@@ -77,22 +86,33 @@ async fn serve(arguments: &Arguments) -> Result<(), Failure> {
 
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
     let store = Arc::new(SeriesStore::new(store_config(arguments)));
+    // The address comes first, so that a port in use is found before the state is read.
     let bound = obs_server::bind(server_config(arguments))
         .await
         .map_err(|error| Failure::unable(error.to_string()))?;
+    let kept = match &arguments.state {
+        Some(folder) => Some(Kept::open(folder, arguments.max_disk, &store)?),
+        None => None,
+    };
     let resource = Resource::new("obskit").with_version(env!("CARGO_PKG_VERSION"));
     let groups =
         RuleGroupsConfig { engine: engine_options(arguments), ..RuleGroupsConfig::default() };
     let groups = RuleGroups::new(groups, files, Arc::clone(&store), Arc::clone(&clock));
     let groups = Arc::new(groups);
     let evaluating = tokio::spawn(Arc::clone(&groups).run());
-    let state = AdminState::new(resource, clock)
+    let mut state = AdminState::new(resource, clock)
         .with_registry(registry)
         .with_store(store)
         .with_rule_groups(groups);
+    if let Some(kept) = &kept {
+        state = state.with_persistence(Arc::clone(kept.persistence()));
+    }
     announce(&bound);
     let report = bound.serve(state, stop).await;
     evaluating.abort();
+    if let Some(kept) = kept {
+        kept.close()?;
+    }
     if report.connections_cut > 0 {
         eprintln!("{} requests were cut", report.connections_cut);
     }

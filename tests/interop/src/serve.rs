@@ -28,6 +28,11 @@ impl QueryServer {
         Self::start(command, "--listen", "/api/v1/status/buildinfo")
     }
 
+    /// Kills it with SIGKILL, which leaves it no time to save anything, and waits until it is gone.
+    pub fn kill(self) {
+        drop(self);
+    }
+
     /// Starts Prometheus with remote write and without anything to scrape, and waits until it answers.
     ///
     /// # Panics

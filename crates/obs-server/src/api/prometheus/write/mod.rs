@@ -13,6 +13,7 @@ use axum::extract::{Request, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use obs_model::{Labels, Sample, Timestamp};
+use obs_query::promql::HistogramSample;
 use obs_query::{BatchReport, SeriesStore};
 
 use self::decode::{TimeSeries, WriteRequest};
@@ -48,7 +49,13 @@ pub(super) async fn receive(State(app): State<Arc<App>>, request: Request) -> Re
     let latest = app.state.clock().now().plus(MAX_AHEAD);
     let work = move || {
         let _place = place;
-        take_in(&Inlet { store: &store, latest }, &body, limits.max_decompressed_bytes)
+        let inlet = Inlet {
+            store: &store,
+            latest,
+            #[cfg(feature = "persist")]
+            persistence: app.state.persistence().map(|persistence| &**persistence),
+        };
+        take_in(&inlet, &body, limits.max_decompressed_bytes)
     };
     let outcome = tokio::task::spawn_blocking(work).await.unwrap_or_else(|_| {
         Err((
@@ -109,6 +116,8 @@ fn take_in(inlet: &Inlet<'_>, body: &[u8], most: usize) -> Result<(), Problem> {
         append(inlet, &request, series, &mut outcome);
     }
     metrics::counter!("obskit_remote_write_samples_total").increment(outcome.stored);
+    // A sender that is told so keeps its samples and sends them again; those that are here already are no harm.
+    inlet.keep(&outcome.accepted).map_err(|text| (StatusCode::INTERNAL_SERVER_ERROR, text))?;
     match outcome.text() {
         None => Ok(()),
         Some(text) => Err(bad(text)),
@@ -125,33 +134,62 @@ fn append(inlet: &Inlet<'_>, request: &WriteRequest<'_>, series: &TimeSeries, ta
             return tally.note("invalid_labels", samples.len() + histograms.len(), || problem);
         }
     };
+    let mut accepted = inlet.keeps().then(Accepted::default);
     let mut rest = samples;
     // A series is not made for samples that it would not take, so that the first ones go by their labels.
     while let Some((first, others)) = rest.split_first() {
         rest = others;
         let is_stored = inlet.admit(&labels, first.timestamp, tally)
             && tally.take(inlet.store.append(&labels, *first));
-        if is_stored && !rest.is_empty() {
-            append_more(inlet, &labels, rest, tally);
+        if !is_stored {
+            continue;
+        }
+        if let Some(accepted) = &mut accepted {
+            accepted.samples.push(*first);
+        }
+        if !rest.is_empty() {
+            append_more(inlet, &labels, rest, tally, accepted.as_mut());
             break;
         }
     }
     for sample in histograms {
-        if inlet.admit(&labels, sample.timestamp, tally) {
-            tally.take(inlet.store.append_histogram(&labels, sample.clone()));
+        let is_stored = inlet.admit(&labels, sample.timestamp, tally)
+            && tally.take(inlet.store.append_histogram(&labels, sample.clone()));
+        if let Some(accepted) = accepted.as_mut().filter(|_| is_stored) {
+            accepted.histograms.push(sample.clone());
         }
+    }
+    if let Some(accepted) = accepted.filter(Accepted::has_some) {
+        tally.accepted.push((labels, accepted));
     }
 }
 
 /// Stores samples of a series that there is.
-fn append_more(inlet: &Inlet<'_>, labels: &Labels, samples: &[Sample], tally: &mut Outcome) {
+fn append_more(
+    inlet: &Inlet<'_>,
+    labels: &Labels,
+    samples: &[Sample],
+    tally: &mut Outcome,
+    accepted: Option<&mut Accepted>,
+) {
     let admitted: Vec<Sample> = samples
         .iter()
         .filter(|sample| inlet.admit(labels, sample.timestamp, tally))
         .copied()
         .collect();
     match inlet.store.resolve(labels) {
-        Ok(id) => tally.take_batch(inlet.store.append_samples(id, &admitted)),
+        Ok(id) => {
+            let report = inlet.store.append_samples(id, &admitted);
+            if let Some(accepted) = accepted {
+                let mut refused = report.refused.iter().map(|(index, _)| *index).peekable();
+                let stored = admitted
+                    .iter()
+                    .enumerate()
+                    .filter(|(index, _)| refused.next_if_eq(index).is_none());
+                accepted.samples.extend(stored.map(|(_, sample)| *sample));
+            }
+            tally.take_batch(report);
+        }
         Err(error) => tally.note(reason(&error), admitted.len(), || error.to_string()),
     }
 }
@@ -160,6 +198,56 @@ fn append_more(inlet: &Inlet<'_>, labels: &Labels, samples: &[Sample], tally: &m
 struct Inlet<'a> {
     store: &'a SeriesStore,
     latest: Timestamp,
+    #[cfg(feature = "persist")]
+    persistence: Option<&'a obs_query::persist::Persistence>,
+}
+
+/// What a series took in.
+#[derive(Debug, Default)]
+struct Accepted {
+    samples: Vec<Sample>,
+    histograms: Vec<HistogramSample>,
+}
+
+impl Accepted {
+    fn has_some(&self) -> bool {
+        !self.samples.is_empty() || !self.histograms.is_empty()
+    }
+}
+
+#[cfg(feature = "persist")]
+impl Inlet<'_> {
+    /// Whether what is taken in has to be on the disk before it is acknowledged.
+    fn keeps(&self) -> bool {
+        self.persistence.is_some()
+    }
+
+    /// Waits until these samples are on the disk.
+    fn keep(&self, accepted: &[(Labels, Accepted)]) -> Result<(), String> {
+        let Some(persistence) = self.persistence.filter(|_| !accepted.is_empty()) else {
+            return Ok(());
+        };
+        let written: Vec<_> = accepted
+            .iter()
+            .map(|(labels, accepted)| obs_query::persist::Written {
+                labels,
+                samples: &accepted.samples,
+                histograms: &accepted.histograms,
+            })
+            .collect();
+        persistence.log(&written).map_err(|error| error.to_string())
+    }
+}
+
+#[cfg(not(feature = "persist"))]
+impl Inlet<'_> {
+    fn keeps(&self) -> bool {
+        false
+    }
+
+    fn keep(&self, _: &[(Labels, Accepted)]) -> Result<(), String> {
+        Ok(())
+    }
 }
 
 impl Inlet<'_> {
@@ -207,6 +295,8 @@ struct Outcome {
     /// How many samples for each reason.
     counts: Vec<(&'static str, usize)>,
     first: Option<String>,
+    /// What was stored, series by series, where that has to be kept.
+    accepted: Vec<(Labels, Accepted)>,
 }
 
 impl Outcome {
