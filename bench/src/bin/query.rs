@@ -81,8 +81,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     }
     report.query(&measure_rules(&load, &mut peers, arguments.rounds.min(3))?);
     let mut managers = Vec::new();
-    for peer in &mut peers {
-        if let Some(took) = peer.server.rule_group_time(&mut peer.client)? {
+    for peer in &peers {
+        if let Some(took) = peer.server.rule_group_time()? {
             managers.push((peer.server.kind(), took));
         }
     }
@@ -90,8 +90,17 @@ fn main() -> Result<(), Box<dyn Error>> {
     report.write()
 }
 
+/// Makes new connections: servers close those that nobody used for a while.
+fn reconnect(peers: &mut [Peer]) -> Result<(), Box<dyn Error>> {
+    for peer in peers {
+        peer.client = Client::connect(peer.server.address())?;
+    }
+    Ok(())
+}
+
 /// Asks every server in turn, and takes the median of each.
 fn measure(query: &Query, peers: &mut [Peer], rounds: usize) -> Result<Measured, Box<dyn Error>> {
+    reconnect(peers)?;
     let mut times = vec![Vec::new(); peers.len()];
     let mut series = Vec::new();
     for round in 0..=rounds {
@@ -124,6 +133,7 @@ fn measure_rules(
         queries::rules().iter().map(|rule| queries::instant(rule, load.end())).collect();
     let mut took = Vec::new();
     for peer in peers {
+        peer.client = Client::connect(peer.server.address())?;
         let mut times = Vec::new();
         for _ in 0..=rounds {
             let started = Instant::now();

@@ -132,15 +132,13 @@ impl Server {
     }
 
     /// How long its own evaluation of the rules took the next time; `None` for a server without rules.
-    pub(crate) fn rule_group_time(
-        &self,
-        client: &mut Client,
-    ) -> Result<Option<Duration>, Box<dyn Error>> {
+    pub(crate) fn rule_group_time(&self) -> Result<Option<Duration>, Box<dyn Error>> {
         if self.kind == Kind::Victoria {
             return Ok(None);
         }
         // The one that is under way may have begun beside other work.
         std::thread::sleep(RULE_INTERVAL + Duration::from_secs(2));
+        let mut client = Client::connect(&self.address)?;
         let json: serde_json::Value =
             serde_json::from_str(&client.get("/api/v1/rules?type=alert")?)?;
         let seconds = json["data"]["groups"][0]["evaluationTime"].as_f64();
