@@ -38,7 +38,7 @@ impl fmt::Display for Spent {
 const CHUNK: u64 = 2_000;
 
 /// How long a turn takes at least, per thread.
-const TURN_NANOSECONDS: u64 = 100_000_000;
+const TURN_NANOSECONDS: u64 = 40_000_000;
 
 /// Takes a turn in this process.
 pub(crate) fn take(task: &Task, threads: usize, times: Option<u64>) -> Spent {

@@ -22,6 +22,9 @@ pub const REDACTED: &str = "[redacted]";
 /// How the hash of a secret begins.
 const HASHED: &str = "[hash:";
 
+/// The shortest text that can hold a secret, such as `pin=1`.
+const SHORTEST: usize = 5;
+
 /// Removes secrets and personal data from field values and texts.
 ///
 /// A value is replaced as a whole when its key names a secret. In any text, what looks like one of [`SecretKind`] is
@@ -180,6 +183,9 @@ impl Redactor {
     /// A free text, without secrets. It is borrowed when there is nothing to remove.
     #[must_use]
     pub fn text<'a>(&self, text: &'a str) -> Cow<'a, str> {
+        if text.len() < SHORTEST {
+            return Cow::Borrowed(text);
+        }
         let signs = prefilter::signs(text.as_bytes());
         if signs.is_empty() {
             return Cow::Borrowed(text);

@@ -1,5 +1,6 @@
 //! Gathers ended spans and posts them from a thread of its own.
 
+use std::collections::VecDeque;
 use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -20,7 +21,8 @@ const THREAD_NAME: &str = "obskit-otlp";
 
 #[derive(Default)]
 struct State {
-    spans: Vec<SpanData>,
+    /// A ring, so that taking a batch moves nothing else.
+    spans: VecDeque<SpanData>,
     accepted: u64,
     /// Spans that were exported or given up.
     done: u64,
@@ -113,7 +115,7 @@ impl SpanProcessor for SpanQueue {
             () if state.closed.is_some() => DropReason::Closed,
             () if state.spans.len() >= self.0.capacity => DropReason::QueueFull,
             () => {
-                state.spans.push(span);
+                state.spans.push_back(span);
                 state.accepted += 1;
                 let full_batch = state.spans.len() == self.0.batch;
                 drop(state);
