@@ -59,7 +59,7 @@ async fn bad_samples_are_refused_with_their_numbers_and_the_good_ones_stored() {
     let a = [("__name__", "a")];
     assert_eq!(write(&service, body(&[(&a, &[(now, 1.0)])])).await.status, 204);
     let unnamed = [("job", "x")];
-    let invalid = [("__name__", "c"), ("not a name", "x")];
+    let invalid = [("__name__", "c"), ("", "x")];
     let twice = [("__name__", "d"), ("x", "1"), ("x", "2")];
     let sent = body(&[
         (&a, &[(now - 1, 1.0), (now, 3.0), (now + 1, 2.0), (now + 600_001, 2.0)]),
