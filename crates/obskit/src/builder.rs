@@ -33,6 +33,7 @@ pub struct Builder {
 pub(crate) struct Parts {
     #[cfg(feature = "metrics")]
     pub(crate) label_rules: obs_metrics::LabelRules,
+    #[cfg(feature = "metrics")]
     pub(crate) registry: Option<obs_metrics::Registry>,
     #[cfg(feature = "alerts")]
     pub(crate) rules: Vec<obs_alerts::Rule>,
