@@ -139,6 +139,11 @@ impl Obskit {
         // Metrics go after all that counts, and the logs last, because the others still log.
         #[cfg(feature = "push")]
         undelivered.extend(self.push.stop(share(remaining())).await);
+        // The state file comes after all that is kept in it.
+        #[cfg(feature = "state")]
+        if let Some(state) = self.series.state.take() {
+            undelivered.extend(state.close(share(remaining())).await);
+        }
         #[cfg(feature = "tracing")]
         if let Err(error) = self.logs.shutdown(remaining()).await {
             undelivered.push(error.to_string());

@@ -29,13 +29,13 @@ pub(crate) async fn start(mut builder: Builder) -> Result<Obskit, StartError> {
         label_rules: builder.parts.label_rules,
     };
     #[cfg(feature = "metrics")]
-    let series = wiring::series::start(&settings, &clock, recording, &mut tasks)?;
+    let series = wiring::series::start(&settings, &clock, recording, &mut tasks).await?;
     #[cfg(feature = "push")]
     let push = wiring::push::start(
         &settings,
         #[cfg(feature = "otlp")]
         &resource,
-        &series.registry,
+        &series,
     )?;
 
     // Errors come before logs, because lines at ERROR go to the tracker.

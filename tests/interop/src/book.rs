@@ -18,4 +18,5 @@ pages! {
     MetricsExposition, "../../../docs/src/metrics-exposition.md";
     MetricsTrackers, "../../../docs/src/metrics-trackers.md";
     Pushing, "../../../docs/src/pushing.md";
+    Queries, "../../../docs/src/queries.md";
 }

@@ -8,7 +8,7 @@ mod schema;
 mod value;
 
 use std::fmt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use obs_model::{REDACTED, Redactor};
@@ -28,6 +28,8 @@ pub struct Settings {
     pub service: ServiceSettings,
     /// The recorder and the series store.
     pub metrics: MetricsSettings,
+    /// What survives a restart.
+    pub state: StateSettings,
     /// Log lines.
     pub log: LogSettings,
     /// Spans and metrics by OTLP.
@@ -94,6 +96,18 @@ pub struct MetricsSettings {
     pub retention: Duration,
     /// How many series the store holds; 50,000.
     pub max_series: usize,
+    /// How much memory the store may take, in bytes; 128 MiB.
+    pub max_store_bytes: usize,
+}
+
+/// What survives a restart; nothing without a folder.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct StateSettings {
+    /// The folder of the state file, of this process alone.
+    pub dir: Option<PathBuf>,
+    /// How much of the disk it may take, in bytes; 512 MiB.
+    pub max_bytes: u64,
 }
 
 /// Log lines.
@@ -283,7 +297,9 @@ impl Default for Settings {
                 sample_interval: Duration::from_secs(5),
                 retention: Duration::from_secs(24 * 3_600),
                 max_series: 50_000,
+                max_store_bytes: 128 << 20,
             },
+            state: StateSettings { dir: None, max_bytes: 512 << 20 },
             log: LogSettings { level: String::from("info"), format: LogFormat::Json },
             otlp: OtlpSettings {
                 endpoint: None,

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use super::value::{
-    Expected, boolean, duration_within, filled, http_url, metrics_exporter, milliseconds, pairs,
-    parsed,
+    Expected, boolean, duration_within, filled, http_url, mebibytes, metrics_exporter,
+    milliseconds, pairs, parsed,
 };
 use super::{Compression, LogFormat, Settings, WebhookSettings};
 
@@ -115,6 +115,17 @@ settings! {
 
     "metrics.max_series", [], "50000", "How many series the store holds.",
     |s, text| s.metrics.max_series = parsed(text, "a whole number of series")?;
+
+    "metrics.max_store_mib", [], "128",
+    "How much memory the series store may take, in MiB; above it the oldest samples go first.",
+    |s, text| s.metrics.max_store_bytes = mebibytes(text, 1)?;
+
+    "state.dir", [], "none: a restart starts with an empty store",
+    "A folder of this process alone, for what survives a restart: the series store, and pushes by remote write that were not delivered.",
+    |s, text| s.state.dir = Some(filled(text, "a folder")?.into());
+
+    "state.max_mib", [], "512", "How much of the disk the state may take, in MiB; above it the oldest samples go first.",
+    |s, text| s.state.max_bytes = mebibytes(text, 16)? as u64;
 
     "log.level", ["LOG_LEVEL"], "info",
     "A level (trace, debug, info, warn, error) or filter directives such as `info,sqlx=warn`.",

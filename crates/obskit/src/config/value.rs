@@ -75,6 +75,13 @@ pub(super) fn parsed<T: FromStr>(text: &str, expected: &str) -> Result<T, Expect
     text.parse().map_err(|_| expected.to_owned())
 }
 
+/// A size in MiB, as bytes.
+pub(super) fn mebibytes(text: &str, least: usize) -> Result<usize, Expected> {
+    let size = text.parse::<usize>().ok().filter(|size| *size >= least);
+    size.and_then(|size| size.checked_mul(1 << 20))
+        .ok_or_else(|| format!("a whole number of MiB, at least {least}"))
+}
+
 /// A text with something in it.
 pub(super) fn filled(text: &str, expected: &str) -> Result<String, Expected> {
     if text.trim().is_empty() { Err(expected.to_owned()) } else { Ok(text.to_owned()) }

@@ -16,6 +16,8 @@ pub(crate) mod logs;
 pub(crate) mod push;
 #[cfg(feature = "metrics")]
 pub(crate) mod series;
+#[cfg(feature = "state")]
+pub(crate) mod state;
 mod tasks;
 
 pub(crate) use tasks::Tasks;
@@ -75,6 +77,10 @@ pub(crate) fn profiler() -> obs_profiling::CpuProfiler {
 
 /// Says that it runs, where, and what is open.
 pub(crate) fn announce(obskit: &mut Obskit) {
+    #[cfg(feature = "state")]
+    if let Some(state) = &obskit.series.state {
+        state.announce();
+    }
     #[cfg(feature = "server")]
     if let Some(address) = obskit.admin_address {
         tracing::info!(target: "obskit", %address, "obskit is running; the console is at http://{address}/");

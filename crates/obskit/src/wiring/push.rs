@@ -3,11 +3,13 @@
 use std::time::Duration;
 
 use obs_delivery::Delivery;
+#[cfg(feature = "otlp")]
 use obs_metrics::Registry;
 use obs_metrics::push::{self, Endpoint, Pusher, remote_write};
 #[cfg(feature = "otlp")]
 use obs_model::Resource;
 
+use super::series::SeriesPart;
 use crate::config::{RemoteWriteSettings, Settings};
 use crate::error::StartError;
 
@@ -21,7 +23,7 @@ pub(crate) struct PushPart {
 pub(crate) fn start(
     settings: &Settings,
     #[cfg(feature = "otlp")] resource: &Resource,
-    registry: &Registry,
+    series: &SeriesPart,
 ) -> Result<PushPart, StartError> {
     let mut part = PushPart::default();
     if !settings.metrics.enabled {
@@ -30,10 +32,10 @@ pub(crate) fn start(
     push::describe();
     obs_delivery::describe();
     if let Some(endpoint) = &settings.remote_write.endpoint {
-        part.pushers.push(remote_write(settings, endpoint, registry)?);
+        part.pushers.push(remote_write(settings, endpoint, series)?);
     }
     #[cfg(feature = "otlp")]
-    part.pushers.extend(otlp(settings, resource, registry)?);
+    part.pushers.extend(otlp(settings, resource, &series.registry)?);
     Ok(part)
 }
 
@@ -59,14 +61,22 @@ fn failed(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> StartEr
     StartError::part("the push of metrics", error)
 }
 
-fn remote_write(settings: &Settings, url: &str, registry: &Registry) -> Result<Pusher, StartError> {
+fn remote_write(settings: &Settings, url: &str, series: &SeriesPart) -> Result<Pusher, StartError> {
     const NAME: &str = "remote_write";
     let transport = |url: &str| {
         let endpoint = endpoint(&settings.remote_write, url);
         remote_write::transport(&endpoint, NAME).map_err(failed)
     };
-    let mut delivery =
-        Delivery::builder(remote_write::delivery_config(NAME)).endpoint("primary", transport(url)?);
+    let mut config = remote_write::delivery_config(NAME);
+    // A quarter of the disk: the samples take half, and what is rewritten needs room beside what it replaces.
+    config.spool.max_bytes = (settings.state.max_bytes / 4).max(1);
+    #[cfg(feature = "state")]
+    let spool = series.state.as_ref().map(|state| state.spool(NAME, settings.state.max_bytes / 4));
+    let mut delivery = Delivery::builder(config).endpoint("primary", transport(url)?);
+    #[cfg(feature = "state")]
+    if let Some(spool) = spool.transpose()? {
+        delivery = delivery.spool(spool);
+    }
     if let Some(fallback) = &settings.remote_write.fallback {
         delivery = delivery.endpoint("fallback", transport(fallback)?);
     }
@@ -78,7 +88,7 @@ fn remote_write(settings: &Settings, url: &str, registry: &Registry) -> Result<P
         exemplars: settings.metrics.exemplars,
         ..Default::default()
     };
-    remote_write::start(config, registry, delivery.start().map_err(failed)?).map_err(failed)
+    remote_write::start(config, &series.registry, delivery.start().map_err(failed)?).map_err(failed)
 }
 
 fn endpoint(settings: &RemoteWriteSettings, url: &str) -> Endpoint {

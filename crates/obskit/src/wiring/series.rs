@@ -18,6 +18,9 @@ pub(crate) struct SeriesPart {
     pub(crate) registry: Registry,
     pub(crate) store: Arc<SeriesStore>,
     pub(crate) business: BusinessRecorder,
+    /// The file that keeps the store over a restart, if there is a folder for it.
+    #[cfg(feature = "state")]
+    pub(crate) state: Option<super::state::StatePart>,
     /// The collectors, which run for as long as this is kept.
     _collecting: Option<Collecting>,
 }
@@ -30,7 +33,7 @@ pub(crate) struct Recording {
 }
 
 /// Installs the recorder and fills the store from it. When metrics are off, both exist and stay empty.
-pub(crate) fn start(
+pub(crate) async fn start(
     settings: &Settings,
     clock: &Arc<dyn Clock>,
     recording: Recording,
@@ -61,11 +64,19 @@ pub(crate) fn start(
         sample_interval: settings.metrics.sample_interval,
         retention: settings.metrics.retention,
         max_series: settings.metrics.max_series,
+        max_bytes: settings.metrics.max_store_bytes,
         ..StoreConfig::default()
     };
     if !settings.metrics.enabled {
         let store = Arc::new(SeriesStore::new(store_config));
-        return Ok(SeriesPart { registry, store, business, _collecting: None });
+        return Ok(SeriesPart {
+            registry,
+            store,
+            business,
+            #[cfg(feature = "state")]
+            state: None,
+            _collecting: None,
+        });
     }
     registry.install().map_err(|_| {
         StartError::already_set("a metrics recorder is installed in this process already")
@@ -75,6 +86,9 @@ pub(crate) fn start(
     obs_query::describe_metrics();
     // OK after the installation only: the store binds its own counters to the recorder that it finds.
     let store = Arc::new(SeriesStore::new(store_config));
+    // What was kept comes before what is new, because samples of a series are in the order of their times.
+    #[cfg(feature = "state")]
+    let state = super::state::open(&settings.state, &store, tasks).await?;
     let collecting = Collectors::standard(&registry)
         .start()
         .map_err(|error| StartError::part("the metrics collectors", error))?;
@@ -82,5 +96,12 @@ pub(crate) fn start(
     tasks.spawn(async move { expiring.run_expiry().await });
     let source: Arc<dyn Gather> = Arc::new(registry.clone());
     tasks.spawn(obs_query::sample_on_grid(Arc::clone(&store), source, Arc::clone(clock)));
-    Ok(SeriesPart { registry, store, business, _collecting: Some(collecting) })
+    Ok(SeriesPart {
+        registry,
+        store,
+        business,
+        #[cfg(feature = "state")]
+        state,
+        _collecting: Some(collecting),
+    })
 }
