@@ -10,6 +10,7 @@ use obs_model::{Clock, Level, LogRecord, Redactor, Resource, Sink, SystemClock};
 #[cfg(feature = "otlp")]
 use crate::otlp::OtlpConfig;
 use crate::pipeline::admission;
+use crate::sink::{LogSink, fanout};
 
 /// The least value of [`LogConfig::max_line_bytes`]: what the fixed parts of a line may take together.
 pub(crate) const MIN_LINE_BYTES: usize = 16 * 1024;
@@ -42,6 +43,9 @@ pub struct LogConfig {
     pub format: LogFormat,
     /// Where lines go.
     pub output: LogOutput,
+    /// Where lines go beside the output, each sink with a filter and fields of its own. What waits for them all together
+    /// is bounded as what waits for the output is; [`crate::sink`] says more.
+    pub sinks: Vec<LogSink>,
     /// Whether lines for people have colours.
     pub colors: Colors,
     /// How many bytes of lines wait for a slow output at most. The fuller the queue, the more important a line must be
@@ -94,6 +98,7 @@ impl LogConfig {
             format: LogFormat::Json,
             colors: Colors::Auto,
             output: LogOutput::Stdout,
+            sinks: Vec::new(),
             queue_bytes: 8 * 1024 * 1024,
             queue_lines: 65_536,
             max_line_bytes: 64 * 1024,
@@ -128,6 +133,7 @@ impl LogConfig {
                 self.queue_bytes, self.max_line_bytes
             ));
         }
+        problems.extend(fanout::problems(&self.sinks));
         problems.extend(admission::problems(self.callsite_limit, &self.keep_one_in));
         if self.max_field_bytes < MIN_FIELD_BYTES {
             problems.push(format!(
@@ -155,6 +161,7 @@ impl fmt::Debug for LogConfig {
             .field("filter", &self.filter)
             .field("format", &self.format)
             .field("output", &self.output)
+            .field("sinks", &self.sinks)
             .finish_non_exhaustive()
     }
 }
@@ -213,6 +220,8 @@ pub enum LogOutput {
     Stdout,
     /// The standard error output of the process.
     Stderr,
+    /// Nowhere: there are only sinks.
+    None,
     /// Anything else; it is written to by a thread of its own and may block.
     Writer(Box<dyn Write + Send>),
 }
@@ -222,6 +231,7 @@ impl fmt::Debug for LogOutput {
         f.write_str(match self {
             Self::Stdout => "Stdout",
             Self::Stderr => "Stderr",
+            Self::None => "None",
             Self::Writer(_) => "Writer",
         })
     }
@@ -232,15 +242,16 @@ impl LogOutput {
         match self {
             Self::Stdout => std::io::stdout().is_terminal(),
             Self::Stderr => std::io::stderr().is_terminal(),
-            Self::Writer(_) => false,
+            Self::None | Self::Writer(_) => false,
         }
     }
 
-    pub(crate) fn open(self) -> Box<dyn Write + Send> {
+    pub(crate) fn open(self) -> Option<Box<dyn Write + Send>> {
         match self {
-            Self::Stdout => Box::new(std::io::stdout()),
-            Self::Stderr => Box::new(std::io::stderr()),
-            Self::Writer(writer) => writer,
+            Self::Stdout => Some(Box::new(std::io::stdout())),
+            Self::Stderr => Some(Box::new(std::io::stderr())),
+            Self::None => None,
+            Self::Writer(writer) => Some(writer),
         }
     }
 }

@@ -13,12 +13,15 @@ use crate::line::LineRules;
 use crate::pipeline::admission::Admission;
 use crate::pipeline::control::LogControl;
 use crate::pipeline::filter::LevelControl;
-use crate::pipeline::queue::{CloseOnDrop, LineQueue};
-use crate::pipeline::{EventLog, Pipeline, next_owner};
+use crate::pipeline::queue::{CloseOnDrop, LineQueue, Output, QueueLimits};
+use crate::pipeline::{EventLog, Pipeline, SinkQueue, next_owner};
+use crate::sink::fanout::{self, Sinks};
 use crate::spans::{SpanMetrics, SpanTable};
 
 /// How long dropping the last handle waits for the output.
 const DROP_WAIT: Duration = Duration::from_millis(200);
+
+const OUTPUT_THREAD: &str = "obskit-log";
 
 const SHUTDOWN_THREAD: &str = "obskit-log-shutdown";
 
@@ -67,13 +70,21 @@ pub fn build(mut config: LogConfig) -> Result<(Dispatch, TracingHandle), Error> 
     };
 
     let colored = config.colors.apply_to(&config.output);
+    let limits = QueueLimits { bytes: config.queue_bytes, lines: config.queue_lines };
+    let sinks = std::mem::take(&mut config.sinks);
+    let sinks = fanout::start(sinks, &config.resource, &config.clock, limits)?;
     let output = std::mem::take(&mut config.output).open();
-    let queue = LineQueue::start(output, config.queue_bytes, config.queue_lines)?;
+    let queue = output
+        .map(|output| LineQueue::start(Box::new(Output(output)), limits, OUTPUT_THREAD))
+        .transpose()?;
     let spans = SpanTable::new(next_owner(), config.max_open_spans);
     let events = EventLog {
         rules: line_rules(&config, spans.owner, colored),
         clock: config.clock,
-        queue: CloseOnDrop(queue.clone()),
+        output: queue.clone().map(CloseOnDrop),
+        sinks: sinks
+            .as_ref()
+            .map(|sinks| SinkQueue { queue: CloseOnDrop(sinks.queue.clone()), level: sinks.level }),
         admission: Admission::new(config.callsite_limit, &config.keep_one_in),
         error_sink: config.error_sink,
     };
@@ -98,6 +109,7 @@ pub fn build(mut config: LogConfig) -> Result<(Dispatch, TracingHandle), Error> 
         let handle = TracingHandle(Arc::new(Inner {
             control: LogControl::new(control),
             queue,
+            sinks,
             spans: exported,
         }));
         Ok((Dispatch::new(pipeline), handle))
@@ -115,7 +127,7 @@ pub fn build(mut config: LogConfig) -> Result<(Dispatch, TracingHandle), Error> 
         );
         Ok((
             Dispatch::new(pipeline),
-            TracingHandle(Arc::new(Inner { control: LogControl::new(control), queue })),
+            TracingHandle(Arc::new(Inner { control: LogControl::new(control), queue, sinks })),
         ))
     }
 }
@@ -145,7 +157,8 @@ pub struct TracingHandle(Arc<Inner>);
 
 struct Inner {
     control: LogControl,
-    queue: LineQueue,
+    queue: Option<LineQueue>,
+    sinks: Option<Sinks>,
     #[cfg(feature = "otlp")]
     spans: Option<crate::otlp::SpanQueue>,
 }
@@ -153,7 +166,7 @@ struct Inner {
 impl Drop for Inner {
     fn drop(&mut self) {
         // OK because nobody is left who could be told what was not written.
-        let _ = self.queue.flush(Instant::now() + DROP_WAIT);
+        let _ = self.queue.as_ref().map(|queue| queue.flush(Instant::now() + DROP_WAIT));
     }
 }
 
@@ -234,9 +247,14 @@ impl Inner {
         {
             problems.push(problem);
         }
-        let lines = if close { self.queue.close(until) } else { self.queue.flush(until) };
-        if let Err(lost) = lines {
-            problems.push(format!("{lost} log lines were not written"));
+        if let Some(queue) = &self.queue {
+            let lines = if close { queue.close(until) } else { queue.flush(until) };
+            if let Err(lost) = lines {
+                problems.push(format!("{lost} log lines were not written"));
+            }
+        }
+        if let Some(sinks) = &self.sinks {
+            problems.extend(sinks.finish(until, close));
         }
         if problems.is_empty() { Ok(()) } else { Err(Error::undelivered(deadline, problems)) }
     }

@@ -70,7 +70,7 @@
 //! # Metrics
 //!
 //! Through the `metrics` facade: `log_events_total{level,service}`, `obskit_log_dropped_total{reason,level}`
-//! (`queue_full`, `closed`, `write_failed`, `rate_limited`, `sampled`), `log_processing_duration_ms` (of one line in 64),
+//! (`queue_full`, `closed`, `write_failed`, `rate_limited`, `sampled`, `sinks_full`, `sink_panicked`), `log_processing_duration_ms` (of one line in 64),
 //! with [`LogConfig::span_metrics`] `span_requests_total{span}`, `span_errors_total{span}` and `span_duration_ms{span}`,
 //! `obskit_spans_exported_total`, `obskit_spans_failed_total`,
 //! `obskit_spans_dropped_total{reason}` (`queue_full`, `closed`, `too_many_open`), and those of [`http`].
@@ -103,6 +103,7 @@ mod logger;
 mod otlp;
 mod pipeline;
 mod sampling;
+pub mod sink;
 mod spans;
 mod task;
 

@@ -87,12 +87,21 @@ impl Scratch {
         if self.event.service.is_empty() { &rules.service } else { &self.event.service }
     }
 
-    /// Renders the line.
+    /// Renders the line in the form of the output.
     pub(crate) fn render(&mut self, head: Head<'_>, rules: &LineRules) {
+        self.render_as(rules.format, head, rules);
+    }
+
+    /// Renders the line as JSON, whatever the form of the output is.
+    pub(crate) fn render_json(&mut self, head: Head<'_>, rules: &LineRules) {
+        self.render_as(LogFormat::Json, head, rules);
+    }
+
+    fn render_as(&mut self, format: LogFormat, head: Head<'_>, rules: &LineRules) {
         // OK because the buffers are put back at once: only the borrow checker needs them apart.
         let mut out = std::mem::take(&mut self.line);
         let mut time = std::mem::take(&mut self.time);
-        match rules.format {
+        match format {
             LogFormat::Json => json::render(self, &mut out, &mut time, head, rules),
             LogFormat::Logfmt => logfmt::render(self, &mut out, &mut time, head, rules),
             LogFormat::Text => text::render(self, &mut out, &mut time, head, rules),

@@ -8,13 +8,15 @@ use obs_model::{Clock, Context, FieldValue, Level, LogRecord, Sink};
 use tracing_core::Event;
 
 use super::admission::{Admission, Verdict};
-use super::queue::CloseOnDrop;
+use super::queue::{CloseOnDrop, LineQueue};
 use super::thread;
+use crate::config::LogFormat;
 use crate::counters;
 use crate::fields::keys::{Key, keys_of};
 use crate::fields::{FieldRules, FieldVisitor};
 use crate::line::record;
 use crate::line::{Head, LineRules, Scratch};
+use crate::sink::LineHead;
 use crate::spans::ids::{self, SpanIds};
 use crate::spans::{SpanKey, SpanTable};
 
@@ -22,9 +24,19 @@ use crate::spans::{SpanKey, SpanTable};
 pub(crate) struct EventLog {
     pub(crate) rules: LineRules,
     pub(crate) clock: Arc<dyn Clock>,
-    pub(crate) queue: CloseOnDrop,
+    /// The process's own output, if it has one.
+    pub(crate) output: Option<CloseOnDrop>,
+    /// The sinks beside it, if there are any.
+    pub(crate) sinks: Option<SinkQueue>,
     pub(crate) admission: Admission,
     pub(crate) error_sink: Option<Arc<dyn Sink<LogRecord>>>,
+}
+
+/// Where sinks get their lines from.
+pub(crate) struct SinkQueue {
+    pub(crate) queue: CloseOnDrop,
+    /// The least important level that any of them wants.
+    pub(crate) level: Level,
 }
 
 /// A number for a new pipeline.
@@ -135,8 +147,15 @@ impl EventLog {
         } else {
             counters::counter(level, &scratch.event.service).increment(1);
         }
-        scratch.render(head, &self.rules);
-        self.queue.0.push(&scratch.line, level);
+        if let Some(CloseOnDrop(queue)) = &self.output {
+            scratch.render(head, &self.rules);
+            queue.push(&scratch.line, level, None);
+        }
+        if let Some(SinkQueue { queue: CloseOnDrop(queue), level: least }) = &self.sinks
+            && level >= *least
+        {
+            self.give_to_sinks(queue, scratch, head);
+        }
         if level == Level::Error
             && let Some(sink) = &self.error_sink
             && !NOT_TRACKED.contains(&target.split("::").next().unwrap_or_default())
@@ -147,6 +166,18 @@ impl EventLog {
                 let _ = sink.accept(record::of(scratch, head, &self.rules, location));
             });
         }
+    }
+}
+
+impl EventLog {
+    /// Hands the sinks the line as JSON, which the output has rendered if it wants JSON too.
+    fn give_to_sinks(&self, queue: &LineQueue, scratch: &mut Scratch, head: Head<'static>) {
+        if self.output.is_none() || self.rules.format != LogFormat::Json {
+            scratch.line.clear();
+            scratch.render_json(head, &self.rules);
+        }
+        let Head { at, level, target, trace, span } = head;
+        queue.push(&scratch.line, level, Some(LineHead { at, level, target, trace, span }));
     }
 }
 

@@ -17,7 +17,7 @@ use tracing_core::subscriber::Interest;
 use tracing_core::{Dispatch, Event, LevelFilter, Metadata, Subscriber};
 use tracing_subscriber::layer::{Layer, Layered, SubscriberExt};
 
-pub(crate) use events::{EventLog, next_owner};
+pub(crate) use events::{EventLog, SinkQueue, next_owner};
 use filter::LevelControl;
 
 use crate::fields::{FieldRules, RawVisitor};

@@ -5,4 +5,5 @@ mod export;
 mod lines;
 #[cfg(feature = "http")]
 mod requests;
+mod sinks;
 mod support;
