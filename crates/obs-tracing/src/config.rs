@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use obs_model::{Clock, Level, LogRecord, Redactor, Resource, Sink, SystemClock};
 
+use crate::memory;
 #[cfg(feature = "otlp")]
 use crate::otlp::OtlpConfig;
 use crate::pipeline::admission;
@@ -46,6 +47,9 @@ pub struct LogConfig {
     /// Where lines go beside the output, each sink with a filter and fields of its own. What waits for them all together
     /// is bounded as what waits for the output is; [`crate::sink`] says more.
     pub sinks: Vec<LogSink>,
+    /// How many bytes of the newest lines are kept in memory to be searched, 1 MiB at least; `None` keeps none. See
+    /// [`TracingHandle::lines`](crate::TracingHandle::lines).
+    pub line_memory: Option<usize>,
     /// Whether lines for people have colours.
     pub colors: Colors,
     /// How many bytes of lines wait for a slow output at most. The fuller the queue, the more important a line must be
@@ -99,6 +103,7 @@ impl LogConfig {
             colors: Colors::Auto,
             output: LogOutput::Stdout,
             sinks: Vec::new(),
+            line_memory: None,
             queue_bytes: 8 * 1024 * 1024,
             queue_lines: 65_536,
             max_line_bytes: 64 * 1024,
@@ -135,6 +140,10 @@ impl LogConfig {
         }
         problems.extend(fanout::problems(&self.sinks));
         problems.extend(admission::problems(self.callsite_limit, &self.keep_one_in));
+        if let Some(bytes) = self.line_memory.filter(|bytes| *bytes < memory::MIN_BYTES) {
+            problems
+                .push(format!("line_memory is {bytes}: expected {} or more", memory::MIN_BYTES));
+        }
         if self.max_field_bytes < MIN_FIELD_BYTES {
             problems.push(format!(
                 "max_field_bytes is {}: expected {MIN_FIELD_BYTES} or more",

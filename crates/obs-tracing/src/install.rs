@@ -10,16 +10,21 @@ use crate::Error;
 use crate::config::LogConfig;
 use crate::fields::FieldRules;
 use crate::line::LineRules;
+use crate::memory::LineMemory;
 use crate::pipeline::admission::Admission;
 use crate::pipeline::control::LogControl;
 use crate::pipeline::filter::LevelControl;
 use crate::pipeline::queue::{CloseOnDrop, LineQueue, Output, QueueLimits};
 use crate::pipeline::{EventLog, Pipeline, SinkQueue, next_owner};
+use crate::sink::LogSink;
 use crate::sink::fanout::{self, Sinks};
 use crate::spans::{SpanMetrics, SpanTable};
 
 /// How long dropping the last handle waits for the output.
 const DROP_WAIT: Duration = Duration::from_millis(200);
+
+/// The name of the sink that keeps lines in memory.
+const MEMORY_SINK: &str = "memory";
 
 const OUTPUT_THREAD: &str = "obskit-log";
 
@@ -71,7 +76,9 @@ pub fn build(mut config: LogConfig) -> Result<(Dispatch, TracingHandle), Error> 
 
     let colored = config.colors.apply_to(&config.output);
     let limits = QueueLimits { bytes: config.queue_bytes, lines: config.queue_lines };
-    let sinks = std::mem::take(&mut config.sinks);
+    let mut sinks = std::mem::take(&mut config.sinks);
+    let lines = config.line_memory.map(LineMemory::new);
+    sinks.extend(lines.clone().map(|lines| LogSink::local(MEMORY_SINK, lines)));
     let sinks = fanout::start(sinks, &config.resource, &config.clock, limits)?;
     let output = std::mem::take(&mut config.output).open();
     let queue = output
@@ -110,6 +117,7 @@ pub fn build(mut config: LogConfig) -> Result<(Dispatch, TracingHandle), Error> 
             control: LogControl::new(control),
             queue,
             sinks,
+            lines,
             spans: exported,
         }));
         Ok((Dispatch::new(pipeline), handle))
@@ -127,7 +135,12 @@ pub fn build(mut config: LogConfig) -> Result<(Dispatch, TracingHandle), Error> 
         );
         Ok((
             Dispatch::new(pipeline),
-            TracingHandle(Arc::new(Inner { control: LogControl::new(control), queue, sinks })),
+            TracingHandle(Arc::new(Inner {
+                control: LogControl::new(control),
+                queue,
+                sinks,
+                lines,
+            })),
         ))
     }
 }
@@ -159,6 +172,7 @@ struct Inner {
     control: LogControl,
     queue: Option<LineQueue>,
     sinks: Option<Sinks>,
+    lines: Option<LineMemory>,
     #[cfg(feature = "otlp")]
     spans: Option<crate::otlp::SpanQueue>,
 }
@@ -175,6 +189,12 @@ impl TracingHandle {
     #[must_use]
     pub fn control(&self) -> LogControl {
         self.0.control.clone()
+    }
+
+    /// The newest lines, if [`LogConfig::line_memory`] asks for it.
+    #[must_use]
+    pub fn lines(&self) -> Option<LineMemory> {
+        self.0.lines.clone()
     }
 
     /// The filter as it was last set.

@@ -99,6 +99,7 @@ pub mod http;
 mod install;
 mod line;
 mod logger;
+pub mod memory;
 #[cfg(feature = "otlp")]
 mod otlp;
 mod pipeline;
