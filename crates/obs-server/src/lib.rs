@@ -52,8 +52,13 @@
 //! | `/api/v1/query`, `query_range`, `query_exemplars`, `series`, `labels`, `label/{name}/values`, `metadata`, `targets`, `parse_query`, `format_query`, `status/…` | the Prometheus HTTP API | |
 //! | `/api/v1/rules`, `/api/v1/alerts` | rules in code and of rule files, and their alerts | `alerts` |
 //! | `POST /api/v1/write` | remote write 1.0, off unless [`PrometheusConfig::remote_write`] is set | |
+//! | `/api/obskit/v1/logs?text=…&level=…&trace=…` | the log lines in memory, searched; `count_by=FIELD` counts them | `tracing` |
 //! | `/api/obskit/v1/self` | build, uptime, state of the store | |
-//! | `/`, `/errors/{fingerprint}`, `/login` | the console | |
+//! | `/`, `/errors/{fingerprint}`, `/logs`, `/login` | the console | |
+//!
+//! Log lines are searched by `level`, `target`, `text`, `trace`, `correlation`, `user`, `field=NAME:VALUE` and
+//! `min=NAME:NUMBER` (both as often as wanted), `since`, `until` and `minutes`; `limit` is 1,000 at most, `before` and
+//! `after` are numbers of lines.
 //!
 //! HEAD works wherever GET does. A refusal is JSON, `{"error":{"code","message"}}`. A path whose part of obskit
 //! was not handed over answers 404 with the code `not_enabled`.

@@ -1,6 +1,5 @@
 //! Query parameters and parts of paths, read so that a mistake is answered with what would have been accepted.
 
-use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
 
 use axum::extract::rejection::QueryRejection;
@@ -9,13 +8,25 @@ use axum::http::request::Parts;
 
 use crate::reply::ApiError;
 
-/// The parameters of a request by name; of one given twice, the last counts.
-pub(crate) struct Params(BTreeMap<String, String>);
+/// The parameters of a request in their order.
+pub(crate) struct Params(Vec<(String, String)>);
 
 impl Params {
-    /// The text of a parameter, if it is there.
+    /// The text of a parameter, if it is there; of one given twice, the last counts.
     pub(crate) fn text(&self, name: &str) -> Option<&str> {
-        self.0.get(name).map(String::as_str)
+        self.0.iter().rev().find(|(given, _)| given == name).map(|(_, text)| text.as_str())
+    }
+
+    /// Every text of a parameter that may be given more than once.
+    #[cfg(feature = "tracing")]
+    pub(crate) fn all(&self, name: &str) -> impl Iterator<Item = &str> {
+        self.pairs().filter(move |(given, _)| *given == name).map(|(_, text)| text)
+    }
+
+    /// Every parameter with its text.
+    #[cfg(feature = "tracing")]
+    pub(crate) fn pairs(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.0.iter().map(|(name, text)| (name.as_str(), text.as_str()))
     }
 
     /// A whole number out of `accepted`; `default` when the parameter is absent or empty.

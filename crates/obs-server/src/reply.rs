@@ -43,6 +43,21 @@ impl ApiError {
         )
     }
 
+    #[cfg(feature = "tracing")]
+    pub(crate) fn is_not_enabled(&self) -> bool {
+        self.code == "not_enabled"
+    }
+
+    #[cfg(feature = "tracing")]
+    pub(crate) fn is_bad_request(&self) -> bool {
+        self.status == StatusCode::BAD_REQUEST
+    }
+
+    #[cfg(feature = "tracing")]
+    pub(crate) fn message(&self) -> &str {
+        &self.message
+    }
+
     pub(crate) fn with_retry_after(mut self, after: Duration) -> Self {
         self.retry_after = Some(after);
         self

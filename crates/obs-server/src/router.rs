@@ -130,6 +130,10 @@ fn protected_routes() -> Router<Arc<App>> {
         .route("/api/obskit/v1/errors", get(api::errors::groups))
         .route("/api/obskit/v1/errors/statistics", get(api::errors::statistics))
         .route("/api/obskit/v1/errors/{fingerprint}", get(api::errors::group));
+    #[cfg(feature = "tracing")]
+    let routes = routes
+        .route("/logs", get(console::logs::page))
+        .route("/api/obskit/v1/logs", get(api::logs::search));
     #[cfg(feature = "alerts")]
     let routes = routes
         .route("/api/obskit/v1/alerts", get(api::alerts::active))

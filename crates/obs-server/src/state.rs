@@ -30,6 +30,8 @@ pub struct AdminState {
     health: Option<obs_health::HealthRegistry>,
     #[cfg(feature = "profiling")]
     profiler: Option<obs_profiling::CpuProfiler>,
+    #[cfg(feature = "tracing")]
+    tracing: Option<obs_tracing::TracingHandle>,
 }
 
 macro_rules! handles {
@@ -68,6 +70,8 @@ handles! {
     health, with_health, obs_health::HealthRegistry, "Shows what these checks find at the health paths.";
     #[cfg(feature = "profiling")]
     profiler, with_profiler, obs_profiling::CpuProfiler, "Lets CPU profiles be taken with this profiler.";
+    #[cfg(feature = "tracing")]
+    tracing, with_tracing, obs_tracing::TracingHandle, "Shows the log lines that this pipeline keeps.";
 }
 
 impl AdminState {
@@ -93,6 +97,8 @@ impl AdminState {
             health: None,
             #[cfg(feature = "profiling")]
             profiler: None,
+            #[cfg(feature = "tracing")]
+            tracing: None,
         }
     }
 

@@ -10,6 +10,8 @@ pub(crate) mod alerts;
 pub(crate) mod errors;
 #[cfg(feature = "health")]
 pub(crate) mod health;
+#[cfg(feature = "tracing")]
+pub(crate) mod logs;
 pub(crate) mod metrics;
 #[cfg(feature = "profiling")]
 pub(crate) mod pprof;

@@ -106,7 +106,9 @@ fn context_markup(event: &ErrorEvent) -> Markup {
     let ids = ids_of(&event.context);
     html! {
         dl.context {
-            @for (name, value) in ids { div { dt { (name) " " } dd { (value) } } }
+            @for (name, parameter, value) in ids {
+                div { dt { (name) " " } dd { (linked(parameter, value)) } }
+            }
             @for (name, value) in event.context.texts() { div { dt { (name) " " } dd { (value) } } }
             @if let Some(version) = &event.version { div { dt { "version " } dd { (version) } } }
             @if let Some(environment) = &event.environment { div { dt { "environment " } dd { (environment) } } }
@@ -114,15 +116,26 @@ fn context_markup(event: &ErrorEvent) -> Markup {
     }
 }
 
-fn ids_of(context: &Context) -> Vec<(&'static str, String)> {
+/// The ids of an event, each with the parameter that asks for the log lines with it.
+fn ids_of(context: &Context) -> Vec<(&'static str, Option<&'static str>, String)> {
     [
-        ("correlation id", context.correlation().map(ToString::to_string)),
-        ("trace id", context.trace().map(|id| id.to_string())),
-        ("span id", context.span().map(|id| id.to_string())),
+        ("correlation id", Some("correlation"), context.correlation().map(ToString::to_string)),
+        ("trace id", Some("trace"), context.trace().map(|id| id.to_string())),
+        ("span id", None, context.span().map(|id| id.to_string())),
     ]
     .into_iter()
-    .filter_map(|(name, id)| Some((name, id?)))
+    .filter_map(|(name, parameter, id)| Some((name, parameter, id?)))
     .collect()
+}
+
+/// An id that leads to the log lines with it.
+fn linked(parameter: Option<&str>, id: String) -> Markup {
+    #[cfg(feature = "tracing")]
+    if let Some(parameter) = parameter {
+        return html! { a href=(super::logs::link(&[(parameter, &id)])) { (id) } };
+    }
+    let _ = parameter;
+    html! { (id) }
 }
 
 #[cfg(test)]

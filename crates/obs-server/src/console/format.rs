@@ -121,7 +121,7 @@ pub(super) fn latency(duration: Duration) -> String {
 }
 
 /// How long before `now` something was: `just now`, `20 s ago`, `3 min ago`, `5 h ago`, `2 d ago`.
-#[cfg(any(feature = "alerts", feature = "errors"))]
+#[cfg(any(feature = "alerts", feature = "errors", feature = "tracing"))]
 pub(super) fn ago(at: Timestamp, now: Timestamp) -> String {
     match now.since(at).as_secs() {
         0..=1 => String::from("just now"),
@@ -203,7 +203,7 @@ mod tests {
         }
     }
 
-    #[cfg(any(feature = "alerts", feature = "errors"))]
+    #[cfg(any(feature = "alerts", feature = "errors", feature = "tracing"))]
     #[test]
     fn ages_use_their_largest_unit() {
         for (seconds, expected) in [

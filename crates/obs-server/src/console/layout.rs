@@ -64,6 +64,7 @@ fn top(frame: &Frame<'_>) -> Markup {
                     span { "Up " b { (format::duration(frame.uptime)) } }
                 }
                 nav aria-label="Elsewhere" {
+                    @if cfg!(feature = "tracing") { a href="/logs" { "Logs" } }
                     a href="/metrics" { "Metrics" }
                     a href="/api/health" { "Health" }
                     a href="/debug/pprof/" { "Profile" }
@@ -101,7 +102,7 @@ impl Pill {
 }
 
 /// A moment as "3 min ago", with the exact time for who asks.
-#[cfg(any(feature = "alerts", feature = "errors"))]
+#[cfg(any(feature = "alerts", feature = "errors", feature = "tracing"))]
 pub(super) fn moment(at: Timestamp, now: Timestamp) -> Markup {
     html! { time.nowrap datetime=(at) title=(at) { (format::ago(at, now)) } }
 }

@@ -8,6 +8,8 @@ mod figures;
 mod format;
 mod layout;
 pub(crate) mod login;
+#[cfg(feature = "tracing")]
+pub(crate) mod logs;
 pub(crate) mod overview;
 pub(crate) mod profiles;
 

@@ -508,3 +508,6 @@ async fn requests_are_counted_by_route_and_unknown_paths_share_one_label() {
 
 #[cfg(any(feature = "errors", feature = "alerts", feature = "health", feature = "profiling"))]
 mod handles;
+
+#[cfg(feature = "tracing")]
+mod logs;

@@ -3,6 +3,7 @@
 mod environment;
 mod error;
 mod file;
+mod logging;
 mod rules;
 mod schema;
 mod value;
@@ -14,6 +15,7 @@ use std::time::Duration;
 use obs_model::{REDACTED, Redactor};
 
 pub use error::{ConfigError, Origin, Problem};
+pub use logging::{Colors, LogFormat, LogSettings, Redaction, RedactionSettings, TraceSettings};
 pub use rules::{RuleSettings, SignalKind, WebhookSettings};
 pub use schema::{Setting, reference};
 
@@ -32,6 +34,8 @@ pub struct Settings {
     pub state: StateSettings,
     /// Log lines.
     pub log: LogSettings,
+    /// Which traces are exported, how their ids travel, and what is measured of spans.
+    pub traces: TraceSettings,
     /// Spans and metrics by OTLP.
     pub otlp: OtlpSettings,
     /// Metrics by Prometheus remote write.
@@ -108,27 +112,6 @@ pub struct StateSettings {
     pub dir: Option<PathBuf>,
     /// How much of the disk it may take, in bytes; 512 MiB.
     pub max_bytes: u64,
-}
-
-/// Log lines.
-#[derive(Clone, Debug)]
-#[non_exhaustive]
-pub struct LogSettings {
-    /// A level, or filter directives such as `info,sqlx=warn`; `info`.
-    pub level: String,
-    /// How a line is written; JSON.
-    pub format: LogFormat,
-}
-
-/// How a log line is written.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum LogFormat {
-    /// One JSON object a line.
-    #[default]
-    Json,
-    /// A readable line for a terminal.
-    Text,
 }
 
 /// Spans and metrics by OTLP; nothing is exported without an endpoint.
@@ -300,7 +283,8 @@ impl Default for Settings {
                 max_store_bytes: 128 << 20,
             },
             state: StateSettings { dir: None, max_bytes: 512 << 20 },
-            log: LogSettings { level: String::from("info"), format: LogFormat::Json },
+            log: LogSettings::default(),
+            traces: TraceSettings::default(),
             otlp: OtlpSettings {
                 endpoint: None,
                 traces_endpoint: None,
@@ -390,6 +374,11 @@ impl Settings {
                 self.metrics.retention,
                 self.metrics.sample_interval * 10
             ),
+        );
+        let redaction = &self.log.redaction;
+        check(
+            redaction.mode != Redaction::Hash || redaction.key.is_some(),
+            String::from("log.redaction is hash and log.redaction_key is not set: expected a key"),
         );
         let push = &self.remote_write;
         check(

@@ -6,7 +6,7 @@ use super::value::{
     Expected, boolean, duration_within, filled, http_url, mebibytes, metrics_exporter,
     milliseconds, pairs, parsed,
 };
-use super::{Compression, LogFormat, Settings, WebhookSettings};
+use super::{Compression, Settings, WebhookSettings, logging};
 
 const MILLISECOND: Duration = Duration::from_millis(1);
 const SECOND: Duration = Duration::from_secs(1);
@@ -131,12 +131,58 @@ settings! {
     "A level (trace, debug, info, warn, error) or filter directives such as `info,sqlx=warn`.",
     |s, text| s.log.level = filled(text, "a level or filter directives such as info,sqlx=warn")?;
 
-    "log.format", ["LOG_FORMAT"], "json", "How a log line is written: json or text.",
-    |s, text| s.log.format = match text.to_ascii_lowercase().as_str() {
-        "json" => LogFormat::Json,
-        "text" => LogFormat::Text,
-        _ => return Err(String::from("json or text")),
-    };
+    "log.format", ["LOG_FORMAT"], "json", "How a log line is written: json, logfmt or text.",
+    |s, text| s.log.format = logging::format(text)?;
+
+    "log.colors", [], "auto",
+    "Whether lines of format text have colours: always, never, or auto: on a terminal, unless `NO_COLOR` is set.",
+    |s, text| s.log.colors = logging::colors(text)?;
+
+    "log.memory_mib", [], "16",
+    "How much memory the newest lines take that can be searched at the admin listener, in MiB; 0 keeps none.",
+    |s, text| s.log.memory_bytes = mebibytes(text, 0)?;
+
+    "log.callsite_limit", [], "none",
+    "How many lines one place in the code may write in a period, such as `100/10s`; what was withheld is said and counted.",
+    |s, text| s.log.callsite_limit = Some(logging::callsite_limit(text)?);
+
+    "log.keep_one_in", [], "none: all are written",
+    "Levels below warn of which one line in so many is written, such as `trace=100,debug=10`.",
+    |s, text| s.log.keep_one_in = logging::keep_one_in(text)?;
+
+    "log.redaction", [], "mask",
+    "What stands in place of a secret in lines, spans and errors: mask, hash (with `log.redaction_key`) or drop.",
+    |s, text| s.log.redaction.mode = logging::redaction(text)?;
+
+    "log.redaction_key", [], "none", "The key of hashes: 32 hexadecimal digits, which those who read the logs must not know.",
+    |s, text| s.log.redaction.key = Some(logging::hash_key(text)?);
+
+    "log.secret_fields", [], "none",
+    "Names of fields whose values are secret beside the usual ones (password, token, authorization …), with commas between them.",
+    |s, text| s.log.redaction.fields = logging::names(text);
+
+    "log.not_secret", [], "none",
+    "What is not looked for in texts: email, phone_number, card_number, bank_account, credential, url_password, web_token, service_key, private_key.",
+    |s, text| s.log.redaction.without = logging::kinds(text)?;
+
+    "traces.sampler", ["OTEL_TRACES_SAMPLER"], "parentbased_always_on",
+    "Which traces are exported: always_on, always_off or traceidratio, or one of them after `parentbased_`, which follows the callers.",
+    |s, text| s.traces.sampler = logging::sampler(text)?;
+
+    "traces.sampler_share", ["OTEL_TRACES_SAMPLER_ARG"], "1", "The share of traceidratio, from 0 to 1.",
+    |s, text| s.traces.sampler_share = logging::share(text)?;
+
+    "traces.rules", [], "none",
+    "Shares of the traces that begin with a route or a span, such as `/health*=0,/checkout=0.5`; the first that fits counts before the sampler.",
+    |s, text| s.traces.rules = logging::sampling_rules(text)?;
+
+    "traces.propagators", ["OTEL_PROPAGATORS"], "tracecontext",
+    "The forms in which trace ids travel in headers: tracecontext, b3, b3multi, jaeger, with commas between them, or none.",
+    |s, text| s.traces.propagators = logging::propagators(text)?;
+
+    "traces.span_metrics", [], "200",
+    "How many names of spans are measured (`span_requests_total`, `span_errors_total`, `span_duration_ms`); 0 measures none.",
+    |s, text| s.traces.span_metrics = parsed(text, "a whole number of names")?;
 
     "otlp.endpoint", ["OTEL_EXPORTER_OTLP_ENDPOINT"], "none: nothing is exported",
     "The OTLP collector's base URL (HTTP, protobuf); `/v1/traces` and `/v1/metrics` are added.",

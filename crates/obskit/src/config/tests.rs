@@ -85,7 +85,7 @@ fn every_problem_of_a_file_is_reported_with_its_place() {
     let expected = [
         "2:11: metrics.enabled is \"maybe\": expected true or false",
         "3:1: unknown key metrics.sampel_interval: expected one of enabled, business, namespace, idle_timeout, exemplars, created_lines, sample_interval, retention, max_series, max_store_mib",
-        "4:2: unknown section \"admim\": expected one of service, metrics, state, log, otlp, remote_write, errors, alerts, health, profiling, admin, shutdown",
+        "4:2: unknown section \"admim\": expected one of service, metrics, state, log, traces, otlp, remote_write, errors, alerts, health, profiling, admin, shutdown",
         "7:8: admin.port is \"70000\": expected a port from 0 to 65535",
         "8:9: admin.token is not acceptable: expected at least 8 printable ASCII characters without spaces",
         "9:1: this entry of alerts.rules lacks metric, threshold",
@@ -221,6 +221,61 @@ fn metrics_are_exported_by_otlp_unless_the_variable_names_others() {
     assert_eq!(settings.otlp.metrics_interval, Duration::from_secs(5));
     assert_eq!(settings.otlp.metrics_compression, Compression::None);
     assert_eq!(settings.otlp.metrics_timeout, Some(Duration::from_millis(250)));
+}
+
+#[test]
+fn how_lines_and_traces_are_chosen_is_read_and_checked() {
+    let settings = environment(&[
+        ("LOG_FORMAT", "logfmt"),
+        ("OBSKIT_LOG_COLORS", "never"),
+        ("OBSKIT_LOG_MEMORY_MIB", "0"),
+        ("OBSKIT_LOG_CALLSITE_LIMIT", "100/10s"),
+        ("OBSKIT_LOG_KEEP_ONE_IN", "trace=100, debug=10"),
+        ("OBSKIT_LOG_REDACTION", "hash"),
+        ("OBSKIT_LOG_REDACTION_KEY", "000102030405060708090a0b0c0d0e0f"),
+        ("OBSKIT_LOG_SECRET_FIELDS", "iban, tax_id"),
+        ("OBSKIT_LOG_NOT_SECRET", "email"),
+        ("OTEL_TRACES_SAMPLER", "traceidratio"),
+        ("OTEL_TRACES_SAMPLER_ARG", "0.25"),
+        ("OBSKIT_TRACES_RULES", "/health*=0,/checkout=0.5"),
+        ("OTEL_PROPAGATORS", "b3, tracecontext"),
+        ("OBSKIT_TRACES_SPAN_METRICS", "0"),
+    ])
+    .unwrap();
+    let log = &settings.log;
+    assert_eq!((log.format, log.colors), (LogFormat::Logfmt, Colors::Never));
+    assert_eq!(log.callsite_limit, Some((100, Duration::from_secs(10))));
+    assert_eq!(log.keep_one_in, [(obs_model::Level::Trace, 100), (obs_model::Level::Debug, 10)]);
+    let redactor = log.redaction.redactor();
+    assert!(redactor.field("tax_id", "DE 123").starts_with("[hash:"));
+    assert_eq!(redactor.text("to ann@example.org"), "to ann@example.org");
+    assert!(!format!("{settings:?}").contains("[0, 1, 2"));
+    let traces = &settings.traces;
+    assert_eq!((traces.sampler.as_str(), traces.sampler_share), ("traceidratio", 0.25));
+    assert_eq!(traces.rules, [("/health*".to_owned(), 0.0), ("/checkout".to_owned(), 0.5)]);
+    assert_eq!((log.memory_bytes, traces.span_metrics), (0, 0));
+
+    for (name, bad) in [
+        ("OBSKIT_LOG_COLORS", "red"),
+        ("OBSKIT_LOG_CALLSITE_LIMIT", "0/10s"),
+        ("OBSKIT_LOG_CALLSITE_LIMIT", "100"),
+        ("OBSKIT_LOG_KEEP_ONE_IN", "warn=10"),
+        ("OBSKIT_LOG_KEEP_ONE_IN", "debug=0"),
+        ("OBSKIT_LOG_REDACTION_KEY", "+00102030405060708090a0b0c0d0e0f"),
+        ("OBSKIT_LOG_NOT_SECRET", "mail"),
+        ("OTEL_TRACES_SAMPLER", "sometimes"),
+        ("OTEL_TRACES_SAMPLER_ARG", "1.5"),
+        ("OBSKIT_TRACES_RULES", "=1"),
+        ("OTEL_PROPAGATORS", "xray"),
+    ] {
+        let error = environment(&[(name, bad)]).unwrap_err();
+        assert!(error.contains(name) && error.contains("expected"), "{name}={bad}: {error}");
+    }
+
+    let mut settings = Settings::default();
+    settings.service.name = String::from("x");
+    settings.log.redaction.mode = Redaction::Hash;
+    assert_eq!(settings.validate().unwrap_err().problems().len(), 1);
 }
 
 #[test]

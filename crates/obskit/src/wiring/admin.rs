@@ -51,6 +51,10 @@ pub(crate) fn serve(
     if let Some(errors) = &obskit.errors {
         state = state.with_errors(errors.clone());
     }
+    #[cfg(feature = "tracing")]
+    {
+        state = state.with_tracing(obskit.logs.clone());
+    }
     #[cfg(feature = "alerts")]
     if let Some(alerts) = &obskit.alerts {
         state = state.with_alerts(Arc::clone(&alerts.engine));

@@ -19,6 +19,7 @@ pub(crate) fn start(
     }
     let config = ErrorConfig {
         environment: resource.environment().map(Arc::from),
+        redactor: settings.log.redaction.redactor(),
         version: resource.service_version().map(Arc::from),
         ..ErrorConfig::default()
     };

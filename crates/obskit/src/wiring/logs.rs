@@ -3,7 +3,10 @@
 use std::sync::Arc;
 
 use obs_model::{Clock, Resource};
-use obs_tracing::{LogConfig, LogOutput, TracingHandle};
+use obs_tracing::http::Propagator;
+use obs_tracing::{CallsiteLimit, Colors, LogConfig, LogFormat, LogOutput, TracingHandle};
+#[cfg(feature = "otlp")]
+use obs_tracing::{Sampler, Sampling};
 
 use crate::config::{self, Settings};
 use crate::error::StartError;
@@ -19,9 +22,23 @@ pub(crate) fn start(
     let mut log = LogConfig::new(resource.clone());
     log.filter.clone_from(&settings.log.level);
     log.format = match settings.log.format {
-        config::LogFormat::Json => obs_tracing::LogFormat::Json,
-        config::LogFormat::Text => obs_tracing::LogFormat::Text,
+        config::LogFormat::Json => LogFormat::Json,
+        config::LogFormat::Logfmt => LogFormat::Logfmt,
+        config::LogFormat::Text => LogFormat::Text,
     };
+    log.colors = match settings.log.colors {
+        config::Colors::Auto => Colors::Auto,
+        config::Colors::Always => Colors::Always,
+        config::Colors::Never => Colors::Never,
+    };
+    log.line_memory = Some(settings.log.memory_bytes).filter(|bytes| *bytes > 0);
+    let limit = settings.log.callsite_limit;
+    log.callsite_limit = limit.map(|(lines, period)| CallsiteLimit { lines, period });
+    log.keep_one_in.clone_from(&settings.log.keep_one_in);
+    log.redactor = settings.log.redaction.redactor();
+    let traces = &settings.traces;
+    log.span_metrics = Some(traces.span_metrics).filter(|names| *names > 0);
+    log.propagators = Propagator::list(&traces.propagators).map_err(failed)?;
     log.output = output;
     log.clock = Arc::clone(clock);
     #[cfg(feature = "errors")]
@@ -30,19 +47,23 @@ pub(crate) fn start(
     }
     #[cfg(feature = "otlp")]
     {
-        log.otlp = otlp(settings);
+        log.otlp = otlp(settings)?;
     }
-    obs_tracing::install(log).map_err(|error| StartError::part("logging", error))
+    obs_tracing::install(log).map_err(failed)
+}
+
+fn failed(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> StartError {
+    StartError::part("logging", error)
 }
 
 /// Where spans go, when an endpoint is set.
 #[cfg(feature = "otlp")]
-fn otlp(settings: &Settings) -> Option<obs_tracing::OtlpConfig> {
+fn otlp(settings: &Settings) -> Result<Option<obs_tracing::OtlpConfig>, StartError> {
     let otlp = &settings.otlp;
     let mut config = match (&otlp.traces_endpoint, &otlp.endpoint) {
         (Some(full), _) => obs_tracing::OtlpConfig::traces(full.as_str()),
         (None, Some(base)) => obs_tracing::OtlpConfig::new(base),
-        (None, None) => return None,
+        (None, None) => return Ok(None),
     };
     config.timeout = otlp.timeout;
     for (name, value) in &otlp.headers {
@@ -51,5 +72,20 @@ fn otlp(settings: &Settings) -> Option<obs_tracing::OtlpConfig> {
     if let Some(key) = &otlp.api_key {
         config = config.with_header("authorization", format!("Bearer {key}"));
     }
-    Some(config)
+    config.sampling = sampling(&settings.traces)?;
+    Ok(Some(config))
+}
+
+#[cfg(feature = "otlp")]
+fn sampling(settings: &config::TraceSettings) -> Result<Sampling, StartError> {
+    let read = |name: &str| match name {
+        "OTEL_TRACES_SAMPLER" => Some(settings.sampler.clone()),
+        "OTEL_TRACES_SAMPLER_ARG" => Some(settings.sampler_share.to_string()),
+        _ => None,
+    };
+    let sampling = Sampling::from_variables(read).map_err(failed)?;
+    let rules = settings.rules.iter();
+    Ok(rules.fold(sampling, |sampling, (pattern, share)| {
+        sampling.with_rule(pattern, Sampler::Share(*share))
+    }))
 }

@@ -8,9 +8,10 @@
     new Set(Array.from(root.querySelectorAll("details[open][id]"), (details) => details.id));
 
   async function refresh() {
-    // Nothing moves while nobody looks, or while somebody marks text to copy it.
+    // Nothing moves while nobody looks, or while somebody marks text to copy it or fills in a form.
     const selection = document.getSelection();
     if (document.hidden || (selection && !selection.isCollapsed)) return;
+    if (document.activeElement && document.activeElement.closest("form")) return;
     const response = await fetch(location.href, {
       headers: { Accept: "text/html" }, redirect: "manual", cache: "no-store",
       signal: AbortSignal.timeout(EVERY_MS * 2),
