@@ -64,7 +64,6 @@ fn eight_threads_that_die_and_are_made_anew_sum_exactly() {
 }
 
 #[test]
-#[ignore = "takes long in a debug build: run it with --release"]
 fn eight_threads_of_ten_million_increments_with_threads_that_die_sum_exactly() {
     check(10_000_000, 100);
 }

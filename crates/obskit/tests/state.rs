@@ -1,4 +1,4 @@
-//! The series store and undelivered pushes over a restart; a process of its own, as the recorder is global.
+//! The series store over a restart; a process of its own, as the recorder is global.
 
 use obs_query::promql::{Engine, QueryValue};
 

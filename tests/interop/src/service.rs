@@ -167,6 +167,11 @@ impl Service {
             .sum()
     }
 
+    /// Ends it as `kill -9` does.
+    pub fn kill(self) {
+        drop(self);
+    }
+
     /// Ends it as Ctrl-C does; returns how it ended, with all its output.
     ///
     /// # Panics

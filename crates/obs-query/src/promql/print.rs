@@ -8,6 +8,7 @@ use super::ast::{
     Aggregate, At, Binary, Cardinality, DurationExpr, Expr, ExprKind, Modifiers, NumberLiteral,
     Subquery, UnaryOp, VectorSelector,
 };
+use super::parse::DURATION_UNITS;
 use super::text::Text;
 
 /// Written on one line, in one way only; it reads back as the same expression.
@@ -178,20 +179,11 @@ pub(crate) struct Millis(pub(crate) u64);
 
 impl Display for Millis {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        const UNITS: [(&str, u64); 7] = [
-            ("y", 365 * 86_400_000),
-            ("w", 7 * 86_400_000),
-            ("d", 86_400_000),
-            ("h", 3_600_000),
-            ("m", 60_000),
-            ("s", 1_000),
-            ("ms", 1),
-        ];
         let mut rest = self.0;
         if rest == 0 {
             return f.write_str("0s");
         }
-        for (name, length) in UNITS {
+        for (name, length) in DURATION_UNITS.map(|(name, length)| (name, length.cast_unsigned())) {
             // Weeks and years are written only where nothing is left over, as Prometheus does.
             if matches!(name, "y" | "w") && !rest.is_multiple_of(length) {
                 continue;

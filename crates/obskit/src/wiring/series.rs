@@ -49,14 +49,13 @@ pub(crate) async fn start(
         label_rules: recording.label_rules,
         ..RegistryConfig::default()
     };
-    let registry = recording
-        .registry
-        .unwrap_or_else(|| Registry::with_clock(config.clone(), Arc::clone(clock)));
     // With business metrics off they go into a registry that nobody sees.
     let shown = settings.metrics.enabled && settings.metrics.business;
-    let hidden = Registry::with_clock(config, Arc::clone(clock));
+    let hidden = (!shown).then(|| Registry::with_clock(config.clone(), Arc::clone(clock)));
+    let registry =
+        recording.registry.unwrap_or_else(|| Registry::with_clock(config, Arc::clone(clock)));
     let business = BusinessRecorder::new(
-        if shown { &registry } else { &hidden },
+        hidden.as_ref().unwrap_or(&registry),
         BusinessConfig::default(),
         Arc::clone(clock),
     );

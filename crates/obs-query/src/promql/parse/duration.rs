@@ -1,5 +1,6 @@
 //! Durations: in ranges and steps, and after `offset`.
 
+use super::expr::binary_operator;
 use super::number::{self, MAX_SECONDS};
 use super::{Node, Parsed, Parser};
 use crate::promql::ast::{BinaryOp, DurationExpr, NumberLiteral};
@@ -200,13 +201,6 @@ fn signed(negative: bool, operand: DurationExpr) -> DurationExpr {
 }
 
 fn duration_operator(kind: Kind) -> Option<BinaryOp> {
-    Some(match kind {
-        Kind::Add => BinaryOp::Add,
-        Kind::Sub => BinaryOp::Sub,
-        Kind::Mul => BinaryOp::Mul,
-        Kind::Div => BinaryOp::Div,
-        Kind::Mod => BinaryOp::Mod,
-        Kind::Pow => BinaryOp::Pow,
-        _ => return None,
-    })
+    use BinaryOp::{Add, Div, Mod, Mul, Pow, Sub};
+    binary_operator(kind).filter(|operator| matches!(operator, Add | Sub | Mul | Div | Mod | Pow))
 }

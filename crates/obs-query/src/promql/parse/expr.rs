@@ -377,7 +377,7 @@ fn aggregation(keyword: Keyword) -> Option<AggregateOp> {
     })
 }
 
-fn binary_operator(kind: Kind) -> Option<BinaryOp> {
+pub(super) fn binary_operator(kind: Kind) -> Option<BinaryOp> {
     Some(match kind {
         Kind::Add => BinaryOp::Add,
         Kind::Sub => BinaryOp::Sub,

@@ -20,7 +20,7 @@ use crate::selector::literal;
 use obs_model::METRIC_NAME_LABEL;
 
 pub use number::parse_duration;
-pub(crate) use number::{duration_millis, number};
+pub(crate) use number::{DURATION_UNITS, duration_millis, number};
 
 /// The longest text of a query, in bytes.
 pub const MAX_QUERY_BYTES: usize = 256 * 1_024;

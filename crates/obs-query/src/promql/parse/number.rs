@@ -8,6 +8,17 @@ use crate::promql::error::QueryError;
 /// The largest number of seconds that a duration may have: what 64 bits of nanoseconds hold.
 pub(super) const MAX_SECONDS: f64 = (1_u64 << 63) as f64 / 1e9;
 
+/// The units of durations, the largest first, with their milliseconds.
+pub(crate) const DURATION_UNITS: [(&str, i64); 7] = [
+    ("y", 365 * 86_400_000),
+    ("w", 7 * 86_400_000),
+    ("d", 86_400_000),
+    ("h", 3_600_000),
+    ("m", 60_000),
+    ("s", 1_000),
+    ("ms", 1),
+];
+
 /// The value of a number token.
 pub(crate) fn number(word: &str) -> Option<f64> {
     if word.eq_ignore_ascii_case("inf") {
@@ -37,15 +48,6 @@ fn integer(word: &str) -> Option<f64> {
 ///
 /// The units are y, w, d, h, m, s and ms, in this order, each at most once, each after a whole number.
 pub(crate) fn duration_millis(word: &str) -> Result<i64, &'static str> {
-    const UNITS: [(&str, i64); 7] = [
-        ("y", 365 * 86_400_000),
-        ("w", 7 * 86_400_000),
-        ("d", 86_400_000),
-        ("h", 3_600_000),
-        ("m", 60_000),
-        ("s", 1_000),
-        ("ms", 1),
-    ];
     const INVALID: &str = "not a valid duration: expected whole numbers with the units y, w, d, h, m, s, ms in this order";
     const TOO_LONG: &str = "duration out of range";
     if word == "0" {
@@ -59,13 +61,13 @@ pub(crate) fn duration_millis(word: &str) -> Result<i64, &'static str> {
         let digits = rest.bytes().take_while(u8::is_ascii_digit).count();
         let unit_bytes = rest[digits..].bytes().take_while(u8::is_ascii_alphabetic).count();
         let unit = &rest[digits..digits + unit_bytes];
-        let Some(index) = UNITS[next..].iter().position(|(name, _)| *name == unit) else {
+        let Some(index) = DURATION_UNITS[next..].iter().position(|(name, _)| *name == unit) else {
             return Err(INVALID);
         };
         if digits == 0 {
             return Err(INVALID);
         }
-        let (_, millis) = UNITS[next + index];
+        let (_, millis) = DURATION_UNITS[next + index];
         next += index + 1;
         total = rest[..digits]
             .parse::<i64>()

@@ -83,27 +83,6 @@ fn a_histogram_becomes_buckets_a_sum_and_a_count() {
 }
 
 #[test]
-fn bounds_are_written_as_go_writes_them() {
-    for (bound, expected) in [
-        (0.0, "0"),
-        (-17.0, "-17"),
-        (0.1, "0.1"),
-        (0.0001, "0.0001"),
-        (0.00001, "1e-05"),
-        (1.5e-7, "1.5e-07"),
-        (100_000.0, "100000"),
-        (999_999.5, "999999.5"),
-        (1e6, "1e+06"),
-        (1_234_567.0, "1.234567e+06"),
-        (1e100, "1e+100"),
-        (f64::INFINITY, "+Inf"),
-        (f64::NEG_INFINITY, "-Inf"),
-    ] {
-        assert_eq!(format_bound(bound), expected);
-    }
-}
-
-#[test]
 fn a_vanished_series_ends_at_once_and_may_come_back() {
     let store = SeriesStore::new(StoreConfig::default());
     let source = Source::default();
