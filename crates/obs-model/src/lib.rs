@@ -42,6 +42,7 @@ mod resource;
 mod severity;
 mod sink;
 mod timestamp;
+mod type_name;
 
 pub use alert::{AlertEvent, AlertState};
 pub use clock::{Clock, ManualClock, SystemClock};
@@ -64,3 +65,4 @@ pub use resource::Resource;
 pub use severity::{Severity, UnknownSeverity};
 pub use sink::{Accepted, DropReason, Sink};
 pub use timestamp::{InvalidTimestamp, Timestamp};
+pub use type_name::type_name_of;
