@@ -73,13 +73,14 @@
 //! (`queue_full`, `closed`, `write_failed`, `rate_limited`, `sampled`, `sinks_full`, `sink_panicked`), `log_processing_duration_ms` (of one line in 64),
 //! with [`LogConfig::span_metrics`] `span_requests_total{span}`, `span_errors_total{span}` and `span_duration_ms{span}`,
 //! `obskit_spans_exported_total`, `obskit_spans_failed_total`,
-//! `obskit_spans_dropped_total{reason}` (`queue_full`, `closed`, `too_many_open`), and those of [`http`].
+//! `obskit_spans_dropped_total{reason}` (`queue_full`, `closed`, `too_many_open`), and those of [`http`] and [`client`].
 //!
 //! # Features
 //!
 //! | feature | adds |
 //! |---|---|
-//! | `http` (default) | [`http`]: the tower layer for axum, and propagation to other services |
+//! | `http` (default) | [`http`]: the tower layer for axum; [`client`]: the one for clients, and propagation to other services |
+//! | `reqwest` | [`client::SendObserved`](client) for requests of reqwest |
 //! | `otlp` (default) | `OtlpConfig`: export of spans by OTLP over HTTP |
 //!
 //! # Limits
@@ -90,23 +91,30 @@
 //! log is dropped, so that telemetry never causes itself. A `Debug` form that itself logs is followed three deep.
 //! Records of the `log` crate are not collected; `tracestate` is not passed on.
 
+#[cfg(feature = "http")]
+pub mod client;
 mod config;
 mod counters;
 mod error;
 mod fields;
 #[cfg(feature = "http")]
 pub mod http;
+mod incoming;
 mod install;
 mod line;
 mod logger;
 pub mod memory;
+mod names;
+mod operation;
 #[cfg(feature = "otlp")]
 mod otlp;
+mod outgoing;
 mod pipeline;
 mod sampling;
 pub mod sink;
 mod spans;
 mod task;
+mod traceparent;
 
 pub use config::{CallsiteLimit, Colors, LogConfig, LogFormat, LogOutput};
 pub use error::Error;

@@ -152,7 +152,6 @@ impl Sampling {
     }
 
     /// Whether a caller's decision is followed.
-    #[cfg(feature = "http")]
     pub(crate) fn follows_callers(&self) -> bool {
         self.follows_callers
     }

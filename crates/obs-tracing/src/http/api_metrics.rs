@@ -128,7 +128,7 @@ pub(super) fn template(route: Option<&MatchedPath>) -> &str {
 }
 
 /// The label of a method; methods that HTTP does not define are all `OTHER`, so that callers cannot make series.
-pub(super) fn method_label(method: &Method) -> &'static str {
+pub(crate) fn method_label(method: &Method) -> &'static str {
     match *method {
         Method::GET => "GET",
         Method::POST => "POST",

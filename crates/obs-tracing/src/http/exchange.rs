@@ -4,16 +4,13 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use axum::extract::MatchedPath;
-use http::{HeaderMap, HeaderValue, Request};
+use http::{HeaderValue, Request};
 use obs_model::{Context, CorrelationId};
 use tracing::Span;
 use tracing::field::Empty;
 
-use super::CORRELATION_HEADER;
 use super::api_metrics::{ApiMetrics, method_label, template};
-use super::propagate::with_propagators;
-use super::propagation::{self, single};
-use crate::spans::ids::{SpanIds, random_span_id, random_trace_id, with_incoming};
+use super::incoming;
 
 /// The status of a request whose client went away, as nginx writes it.
 const CLIENT_CLOSED_REQUEST: u16 = 499;
@@ -50,36 +47,21 @@ impl Exchange {
         let started = Instant::now();
         let route = request.extensions().get::<MatchedPath>().cloned();
         let method = method_label(request.method());
-        let (correlation, header) = correlation(request.headers());
-        let caller =
-            with_propagators(|propagators| propagation::read(propagators, request.headers()));
-        let (caller, sampled) =
-            caller.map_or((None, None), |caller| (caller.parent, caller.sampled));
-
-        let trace = caller.map_or_else(random_trace_id, |(trace, _)| trace);
-        let mut context = Context::new().with_correlation(correlation).with_trace(trace);
-        if let Some((_, span)) = caller {
-            context = context.with_span(span);
-        }
-        let span = {
-            let _entered = context.clone().enter();
-            with_incoming(sampled, template(route.as_ref()), || {
-                tracing::info_span!(
-                    target: "obskit::http",
-                    parent: None,
-                    "http.request",
-                    correlation_id = context.correlation().map(CorrelationId::as_str),
-                    method,
-                    path = template(route.as_ref()),
-                    status = Empty,
-                    otel.kind = "server",
-                    otel.status_code = Empty,
-                )
-            })
-        };
-        // Without obskit's layer nobody gives the span an id, but errors and calls still need one.
-        let span_id = SpanIds::of(&span).map_or_else(random_span_id, |ids| ids.span);
-        let context = context.with_span(span_id);
+        let (incoming, header) = incoming::read(request.headers());
+        let span = incoming.open(template(route.as_ref()), |context| {
+            tracing::info_span!(
+                target: "obskit::http",
+                parent: None,
+                "http.request",
+                correlation_id = context.correlation().map(CorrelationId::as_str),
+                method,
+                path = template(route.as_ref()),
+                status = Empty,
+                otel.kind = "server",
+                otel.status_code = Empty,
+            )
+        });
+        let context = incoming.context_within(&span);
         Self { span, context, header, route, method, started, shared, closed: false }
     }
 
@@ -108,20 +90,4 @@ impl Drop for Exchange {
     fn drop(&mut self) {
         self.close(CLIENT_CLOSED_REQUEST);
     }
-}
-
-/// The request's own correlation id when it is valid, else a new one.
-fn correlation(headers: &HeaderMap) -> (CorrelationId, HeaderValue) {
-    if let Some(value) = single(headers, &CORRELATION_HEADER)
-        && let Ok(id) = CorrelationId::from_bytes(value.as_bytes())
-    {
-        return (id, value.clone());
-    }
-    if headers.contains_key(CORRELATION_HEADER) {
-        metrics::counter!("obskit_correlation_replaced_total").increment(1);
-    }
-    let id = CorrelationId::generate();
-    // OK because a generated id consists of letters, digits and hyphens.
-    let value = HeaderValue::from_str(id.as_str()).unwrap_or(HeaderValue::from_static(""));
-    (id, value)
 }

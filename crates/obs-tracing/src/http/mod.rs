@@ -34,10 +34,12 @@
 
 mod api_metrics;
 mod exchange;
+pub(crate) mod incoming;
 mod propagate;
-mod propagation;
+pub(crate) mod propagation;
 mod service;
 
+pub(crate) use api_metrics::method_label;
 pub use propagate::{CORRELATION_HEADER, TRACEPARENT_HEADER, propagate};
 pub use propagation::Propagator;
 pub use service::{Observe, ObserveFuture, ObserveLayer};

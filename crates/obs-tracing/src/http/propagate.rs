@@ -3,9 +3,9 @@
 use http::{HeaderMap, HeaderName, HeaderValue};
 use obs_model::Context;
 
-use super::propagation::{self, Parent, Propagator, TRACEPARENT};
+use super::propagation::{self, Propagator, TRACEPARENT};
+use crate::outgoing;
 use crate::pipeline::Pipeline;
-use crate::spans::ids::{SpanIds, effective};
 
 /// The header that carries the correlation id: `X-Correlation-ID`.
 pub const CORRELATION_HEADER: HeaderName = HeaderName::from_static("x-correlation-id");
@@ -34,18 +34,14 @@ pub(super) fn with_propagators<R>(mut look: impl FnMut(&[Propagator]) -> R) -> R
 /// # Ok::<(), obs_model::InvalidId>(())
 /// ```
 pub fn propagate(headers: &mut HeaderMap) {
-    let ids = SpanIds::of(&tracing::Span::current());
     Context::with_current(|context| {
         if let Some(id) = context.correlation()
             && let Ok(value) = HeaderValue::from_str(id.as_str())
         {
             headers.insert(CORRELATION_HEADER, value);
         }
-        if let (Some(trace), Some(span)) = effective(ids, context) {
-            let sampled = ids.is_some_and(|ids| ids.trace == trace && ids.sampled);
-            with_propagators(|propagators| {
-                propagation::write(propagators, Parent { trace, span, sampled }, headers);
-            });
+        if let Some(parent) = outgoing::parent(context) {
+            with_propagators(|propagators| propagation::write(propagators, parent, headers));
         }
     });
 }

@@ -70,7 +70,6 @@ impl SpanIds {
     }
 
     /// The ids of a span, if obskit's layer is installed and keeps it.
-    #[cfg(feature = "http")]
     pub(crate) fn of(span: &tracing::Span) -> Option<Self> {
         with_state(span, |_, state| state.ids)
     }
@@ -108,18 +107,32 @@ thread_local! {
     static RANDOM: Cell<[u64; 4]> = Cell::new(seed());
 }
 
-#[cfg(feature = "http")]
 mod incoming {
-    //! What is known of the request whose span is being opened.
+    //! What is known of the work whose span is being opened: a request, a message, a tool call.
 
     use std::cell::{Cell, RefCell};
 
     use super::{Sampling, TraceId};
 
+    /// What is known about the sampling of a trace that goes on.
+    #[derive(Clone, Copy)]
+    enum Said {
+        /// What the caller said, from outside.
+        ByCaller(Option<bool>),
+        /// What this process decided when the trace came into it.
+        Here(bool),
+    }
+
     thread_local! {
-        /// Whether a request's span is being opened, and what the caller said about sampling.
-        static SAMPLED: Cell<Option<Option<bool>>> = const { Cell::new(None) };
+        static SAID: Cell<Option<Said>> = const { Cell::new(None) };
         static ROUTE: RefCell<String> = const { RefCell::new(String::new()) };
+    }
+
+    fn saying<R>(said: Said, open: impl FnOnce() -> R) -> R {
+        SAID.set(Some(said));
+        let opened = open();
+        SAID.set(None);
+        opened
     }
 
     /// Opens the span of a request to `route`, whose trace was sampled or not by the caller of this process.
@@ -132,36 +145,35 @@ mod incoming {
             kept.clear();
             kept.push_str(route);
         });
-        SAMPLED.set(Some(sampled));
-        let opened = open();
-        SAMPLED.set(None);
-        opened
+        saying(Said::ByCaller(sampled), open)
+    }
+
+    /// Opens a span of a trace about which this process decided before.
+    pub(crate) fn with_decision<R>(sampled: bool, open: impl FnOnce() -> R) -> R {
+        saying(Said::Here(sampled), open)
     }
 
     /// Whether a trace is sampled that this process did not start, or that starts with a request.
     ///
     /// Without an export, the caller's decision is only passed on.
     pub(super) fn is_sampled(sampling: Option<&Sampling>, trace: TraceId, name: &str) -> bool {
-        let said = SAMPLED.get();
-        let Some(sampling) = sampling else { return said.flatten().unwrap_or(false) };
-        match said {
-            Some(Some(sampled)) if sampling.follows_callers() => sampled,
-            Some(_) => ROUTE.with_borrow(|route| sampling.takes(trace, name, Some(route))),
-            None => sampling.takes(trace, name, None),
+        match (SAID.get(), sampling) {
+            (Some(Said::Here(sampled)), _) => sampled,
+            (Some(Said::ByCaller(said)), None) => said.unwrap_or(false),
+            (None, None) => false,
+            (Some(Said::ByCaller(Some(sampled))), Some(sampling)) if sampling.follows_callers() => {
+                sampled
+            }
+            (Some(Said::ByCaller(_)), Some(sampling)) => {
+                ROUTE.with_borrow(|route| sampling.takes(trace, name, Some(route)))
+            }
+            (None, Some(sampling)) => sampling.takes(trace, name, None),
         }
     }
 }
 
-#[cfg(feature = "http")]
 use incoming::is_sampled;
-#[cfg(feature = "http")]
-pub(crate) use incoming::with_incoming;
-
-/// Whether a trace is sampled that this process did not start.
-#[cfg(not(feature = "http"))]
-fn is_sampled(sampling: Option<&Sampling>, trace: TraceId, name: &str) -> bool {
-    sampling.is_some_and(|sampling| sampling.takes(trace, name, None))
-}
+pub(crate) use incoming::{with_decision, with_incoming};
 
 /// A new random trace id.
 pub(crate) fn random_trace_id() -> TraceId {

@@ -1,5 +1,7 @@
 //! The whole pipeline, each test with one of its own.
 
+#[cfg(feature = "http")]
+mod client;
 #[cfg(all(feature = "http", feature = "otlp"))]
 mod export;
 mod lines;

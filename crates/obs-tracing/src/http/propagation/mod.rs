@@ -5,7 +5,9 @@ mod jaeger;
 mod traceparent;
 
 use http::{HeaderMap, HeaderName, HeaderValue};
-use obs_model::{SpanId, TraceId};
+
+use crate::incoming::Caller;
+use crate::traceparent::Parent;
 
 pub(super) use traceparent::TRACEPARENT;
 
@@ -79,25 +81,8 @@ impl Propagator {
     }
 }
 
-/// What a caller says about the trace of its request.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Caller {
-    /// The trace and the caller's span, unless it only says whether to sample.
-    pub(super) parent: Option<(TraceId, SpanId)>,
-    /// Whether it samples, if it has decided.
-    pub(super) sampled: Option<bool>,
-}
-
-/// What a callee is told.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Parent {
-    pub(super) trace: TraceId,
-    pub(super) span: SpanId,
-    pub(super) sampled: bool,
-}
-
 /// What the first of `propagators` finds that finds anything.
-pub(super) fn read(propagators: &[Propagator], headers: &HeaderMap) -> Option<Caller> {
+pub(crate) fn read(propagators: &[Propagator], headers: &HeaderMap) -> Option<Caller> {
     propagators.iter().find_map(|propagator| propagator.read(headers))
 }
 
@@ -107,7 +92,7 @@ pub(super) fn write(propagators: &[Propagator], parent: Parent, headers: &mut He
 }
 
 /// A header that is there exactly once.
-pub(super) fn single<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a HeaderValue> {
+pub(crate) fn single<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a HeaderValue> {
     let mut values = headers.get_all(name).iter();
     values.next().filter(|_| values.next().is_none())
 }
@@ -129,6 +114,7 @@ fn insert(headers: &mut HeaderMap, name: HeaderName, value: &[u8]) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use obs_model::{SpanId, TraceId};
     use proptest::prelude::*;
 
     const ALL: [Propagator; 4] =

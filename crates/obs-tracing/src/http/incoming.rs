@@ -1,0 +1,32 @@
+//! Reads what a caller says in the headers of its request.
+
+use http::{HeaderMap, HeaderValue};
+use obs_model::CorrelationId;
+
+use super::CORRELATION_HEADER;
+use super::propagate::with_propagators;
+use super::propagation::{self, single};
+use crate::incoming::Incoming;
+
+/// What the headers say, and the correlation id for the response.
+pub(crate) fn read(headers: &HeaderMap) -> (Incoming, HeaderValue) {
+    let (correlation, header) = correlation(headers);
+    let caller = with_propagators(|propagators| propagation::read(propagators, headers));
+    (Incoming::new(correlation, caller), header)
+}
+
+/// The request's own correlation id when it is valid, else a new one.
+fn correlation(headers: &HeaderMap) -> (CorrelationId, HeaderValue) {
+    if let Some(value) = single(headers, &CORRELATION_HEADER)
+        && let Ok(id) = CorrelationId::from_bytes(value.as_bytes())
+    {
+        return (id, value.clone());
+    }
+    if headers.contains_key(CORRELATION_HEADER) {
+        metrics::counter!("obskit_correlation_replaced_total").increment(1);
+    }
+    let id = CorrelationId::generate();
+    // OK because a generated id consists of letters, digits and hyphens.
+    let value = HeaderValue::from_str(id.as_str()).unwrap_or(HeaderValue::from_static(""));
+    (id, value)
+}
