@@ -72,6 +72,10 @@ pub struct LogConfig {
     /// `span`; those beyond count as `other`. `None` measures nothing, which saves two looks at the clock for each span.
     /// A span counts as failed when an ERROR event happens in it itself, or `otel.status_code` is recorded as `ERROR`.
     pub span_metrics: Option<usize>,
+    /// Whether what sqlx says about its queries (target `sqlx::query`) becomes metrics, also where such lines are not
+    /// written; see [`db`](crate::db). It keeps events at DEBUG from being ruled out for the whole process, which costs
+    /// each of their places in the code a look at its own flag.
+    pub sqlx_metrics: bool,
     /// How many lines one place in the code may write; the next one that it may write says in `metadata.repeated` how
     /// many were withheld. `None` is as many as it wants.
     pub callsite_limit: Option<CallsiteLimit>,
@@ -111,6 +115,7 @@ impl LogConfig {
             max_fields: 64,
             max_open_spans: 262_144,
             span_metrics: None,
+            sqlx_metrics: false,
             callsite_limit: None,
             keep_one_in: Vec::new(),
             redactor: Redactor::new(),

@@ -94,6 +94,7 @@ pub fn build(mut config: LogConfig) -> Result<(Dispatch, TracingHandle), Error> 
             .map(|sinks| SinkQueue { queue: CloseOnDrop(sinks.queue.clone()), level: sinks.level }),
         admission: Admission::new(config.callsite_limit, &config.keep_one_in),
         error_sink: config.error_sink,
+        sqlx_metrics: config.sqlx_metrics,
     };
     let measured = config.span_metrics.map(|names| SpanMetrics::new(spans.owner, names));
     #[cfg(feature = "otlp")]

@@ -73,7 +73,7 @@
 //! (`queue_full`, `closed`, `write_failed`, `rate_limited`, `sampled`, `sinks_full`, `sink_panicked`), `log_processing_duration_ms` (of one line in 64),
 //! with [`LogConfig::span_metrics`] `span_requests_total{span}`, `span_errors_total{span}` and `span_duration_ms{span}`,
 //! `obskit_spans_exported_total`, `obskit_spans_failed_total`,
-//! `obskit_spans_dropped_total{reason}` (`queue_full`, `closed`, `too_many_open`), and those of [`http`] and [`client`].
+//! `obskit_spans_dropped_total{reason}` (`queue_full`, `closed`, `too_many_open`), and those of [`http`], [`client`] and [`db`].
 //!
 //! # Features
 //!
@@ -95,6 +95,7 @@
 pub mod client;
 mod config;
 mod counters;
+pub mod db;
 mod error;
 mod fields;
 #[cfg(feature = "http")]

@@ -5,13 +5,14 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Instant;
 
 use obs_model::{Clock, Context, FieldValue, Level, LogRecord, Sink};
-use tracing_core::Event;
+use tracing_core::{Event, Metadata};
 
 use super::admission::{Admission, Verdict};
 use super::queue::{CloseOnDrop, LineQueue};
 use super::thread;
 use crate::config::LogFormat;
 use crate::counters;
+use crate::db::sqlx::SQLX_TARGET;
 use crate::fields::keys::{Key, keys_of};
 use crate::fields::{FieldRules, FieldVisitor};
 use crate::line::record;
@@ -30,6 +31,8 @@ pub(crate) struct EventLog {
     pub(crate) sinks: Option<SinkQueue>,
     pub(crate) admission: Admission,
     pub(crate) error_sink: Option<Arc<dyn Sink<LogRecord>>>,
+    /// Whether sqlx's events about its queries become metrics.
+    pub(crate) sqlx_metrics: bool,
 }
 
 /// Where sinks get their lines from.
@@ -64,6 +67,11 @@ impl EventLog {
     /// The rules of fields.
     pub(crate) fn rules(&self) -> &FieldRules {
         &self.rules.fields
+    }
+
+    /// Whether events of this place become metrics of queries, so that they are looked at whatever the filter says.
+    pub(super) fn observes_sqlx(&self, place: &Metadata<'_>) -> bool {
+        self.sqlx_metrics && place.target() == SQLX_TARGET
     }
 
     /// Writes the line of an event that happens in the span `within`.

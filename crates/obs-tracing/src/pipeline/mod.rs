@@ -128,15 +128,20 @@ impl Subscriber for Pipeline {
     }
 
     fn register_callsite(&self, metadata: &'static Metadata<'static>) -> Interest {
+        if self.events.observes_sqlx(metadata) {
+            return Interest::always();
+        }
         Layer::<NoSpans>::register_callsite(&self.control, metadata)
     }
 
     fn enabled(&self, metadata: &Metadata<'_>) -> bool {
-        self.filter.enabled(metadata)
+        self.events.observes_sqlx(metadata) || self.filter.enabled(metadata)
     }
 
     fn max_level_hint(&self) -> Option<LevelFilter> {
-        Layer::<NoSpans>::max_level_hint(&self.control)
+        let hint = Layer::<NoSpans>::max_level_hint(&self.control)?;
+        // sqlx writes about its queries at DEBUG.
+        Some(if self.events.sqlx_metrics { hint.max(LevelFilter::DEBUG) } else { hint })
     }
 
     fn new_span(&self, attributes: &Attributes<'_>) -> Id {
@@ -214,6 +219,12 @@ impl Subscriber for Pipeline {
             Some(id) => Some(SpanKey::of(id)),
             None => self.innermost(),
         };
+        if self.events.observes_sqlx(event.metadata()) {
+            crate::db::sqlx::observe(event, within, &self.spans);
+            if !self.filter.enabled(event.metadata()) {
+                return;
+            }
+        }
         self.events.write(event, within, &self.spans);
         #[cfg(feature = "otlp")]
         if let Some((export, inner)) = within.and_then(|key| self.exported(key))

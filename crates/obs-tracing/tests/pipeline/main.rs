@@ -2,6 +2,7 @@
 
 #[cfg(feature = "http")]
 mod client;
+mod database;
 #[cfg(all(feature = "http", feature = "otlp"))]
 mod export;
 mod lines;
