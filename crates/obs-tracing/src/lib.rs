@@ -91,6 +91,7 @@
 //! log is dropped, so that telemetry never causes itself. A `Debug` form that itself logs is followed three deep.
 //! Records of the `log` crate are not collected; `tracestate` is not passed on.
 
+pub mod channel;
 #[cfg(feature = "http")]
 pub mod client;
 mod config;
@@ -126,4 +127,4 @@ pub use otlp::OtlpConfig;
 pub use pipeline::control::{LogControl, TargetLevel};
 pub use pipeline::filter::check_filter;
 pub use sampling::{Sampler, Sampling};
-pub use task::{spawn, trace_async};
+pub use task::{carry, carry_fn, spawn, spawn_blocking, spawn_in, spawn_local, trace_async};

@@ -4,13 +4,48 @@ use std::error::Error as StdError;
 use std::future::Future;
 use std::time::Instant;
 
-use obs_model::{FieldValue, WithContext};
-use tokio::task::JoinHandle;
+use obs_model::{Context, FieldValue, WithContext};
+use tokio::task::{AbortHandle, JoinHandle, JoinSet};
 use tracing::field::Empty;
 use tracing::{Instrument, Span};
 
 use crate::fields::keys::Key;
 use crate::spans::ids::with_state;
+
+/// A future that keeps the context and the span that are current here and now, wherever it is polled: for executors
+/// and combinators that have no helper of their own.
+///
+/// ```
+/// use obs_model::Context;
+///
+/// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+/// let entered = Context::new().with_user("u-17").enter();
+/// let later = obs_tracing::carry(async { Context::current() });
+/// drop(entered);
+/// assert_eq!(later.await.user(), Some("u-17"));
+/// # });
+/// ```
+pub fn carry<F: Future>(future: F) -> impl Future<Output = F::Output> + use<F> {
+    future.in_current_context().in_current_span()
+}
+
+/// A closure that keeps the context and the span that are current here and now, on whichever thread it runs: for
+/// `std::thread::spawn` and pools of threads.
+///
+/// ```
+/// use obs_model::Context;
+///
+/// let _entered = Context::new().with_user("u-17").enter();
+/// let work = obs_tracing::carry_fn(|| Context::current().user().map(str::to_owned));
+/// assert_eq!(std::thread::spawn(work).join().unwrap().as_deref(), Some("u-17"));
+/// ```
+pub fn carry_fn<R, W: FnOnce() -> R>(work: W) -> impl FnOnce() -> R + use<R, W> {
+    let (context, span) = (Context::current(), Span::current());
+    move || {
+        let _entered = context.enter();
+        span.in_scope(work)
+    }
+}
 
 /// Spawns a task that keeps the context and the span of its spawner, on the current tokio runtime.
 ///
@@ -22,7 +57,69 @@ where
     F: Future + Send + 'static,
     F::Output: Send + 'static,
 {
-    tokio::spawn(future.in_current_context().in_current_span())
+    tokio::spawn(carry(future))
+}
+
+/// Runs blocking work on a thread of the current tokio runtime that is meant for it, with the context and the span of
+/// its spawner.
+///
+/// ```
+/// use obs_model::Context;
+///
+/// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+/// let _entered = Context::new().with_user("u-17").enter();
+/// let seen = obs_tracing::spawn_blocking(Context::current).await.unwrap();
+/// assert_eq!(seen.user(), Some("u-17"));
+/// # });
+/// ```
+///
+/// # Panics
+///
+/// There is no current tokio runtime, as with `tokio::task::spawn_blocking`.
+pub fn spawn_blocking<R, W>(work: W) -> JoinHandle<R>
+where
+    W: FnOnce() -> R + Send + 'static,
+    R: Send + 'static,
+{
+    tokio::task::spawn_blocking(carry_fn(work))
+}
+
+/// As [`spawn`], for a future that stays on this thread.
+///
+/// # Panics
+///
+/// This is outside of a `tokio::task::LocalSet`, as with `tokio::task::spawn_local`.
+pub fn spawn_local<F>(future: F) -> JoinHandle<F::Output>
+where
+    F: Future + 'static,
+    F::Output: 'static,
+{
+    tokio::task::spawn_local(carry(future))
+}
+
+/// As [`spawn`], into a set of tasks.
+///
+/// ```
+/// use tokio::task::JoinSet;
+///
+/// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+/// let mut tasks = JoinSet::new();
+/// for number in 0..3 {
+///     obs_tracing::spawn_in(&mut tasks, async move { number });
+/// }
+/// assert_eq!(tasks.join_all().await.len(), 3);
+/// # });
+/// ```
+///
+/// # Panics
+///
+/// There is no current tokio runtime, as with `JoinSet::spawn`.
+pub fn spawn_in<F>(tasks: &mut JoinSet<F::Output>, future: F) -> AbortHandle
+where
+    F: Future + Send + 'static,
+    F::Output: Send + 'static,
+{
+    tasks.spawn(carry(future))
 }
 
 /// Runs an operation in a span of its own, which nests in the current one.

@@ -10,3 +10,4 @@ mod lines;
 mod requests;
 mod sinks;
 mod support;
+mod tasks;
