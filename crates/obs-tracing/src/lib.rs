@@ -61,7 +61,11 @@
 //!
 //! A root span takes its trace from the current context (a caller's `traceparent`, a message) or starts one; an
 //! inner span belongs to the enclosing one's trace. When code inside a span makes a context of *another* trace
-//! current, as a consumer of messages does, that context wins. [`spawn`] carries both into a new task.
+//! current, as a consumer of messages does, that context wins.
+//!
+//! Both go along to other tasks and threads with [`spawn`], [`spawn_blocking`], [`spawn_in`] and [`carry`], through
+//! channels with [`channel`], to other services with [`client`] and [`tools`], and stay with a connection in
+//! [`websocket`]. Queries to databases have spans of their own with [`db`].
 //!
 //! Whether a trace is exported is decided once, where it starts: see [`Sampling`]. A span that is not exported
 //! never reaches the OpenTelemetry layer. An exported span is started when it opens, so that
@@ -73,7 +77,8 @@
 //! (`queue_full`, `closed`, `write_failed`, `rate_limited`, `sampled`, `sinks_full`, `sink_panicked`), `log_processing_duration_ms` (of one line in 64),
 //! with [`LogConfig::span_metrics`] `span_requests_total{span}`, `span_errors_total{span}` and `span_duration_ms{span}`,
 //! `obskit_spans_exported_total`, `obskit_spans_failed_total`,
-//! `obskit_spans_dropped_total{reason}` (`queue_full`, `closed`, `too_many_open`), and those of [`http`], [`client`] and [`db`].
+//! `obskit_spans_dropped_total{reason}` (`queue_full`, `closed`, `too_many_open`), and those of [`http`], [`client`], [`db`], [`tools`] and
+//! [`websocket`].
 //!
 //! # Features
 //!
@@ -116,7 +121,9 @@ mod sampling;
 pub mod sink;
 mod spans;
 mod task;
+pub mod tools;
 mod traceparent;
+pub mod websocket;
 
 pub use config::{CallsiteLimit, Colors, LogConfig, LogFormat, LogOutput};
 pub use error::Error;

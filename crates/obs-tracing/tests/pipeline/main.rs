@@ -11,3 +11,4 @@ mod requests;
 mod sinks;
 mod support;
 mod tasks;
+mod tools;
