@@ -134,10 +134,12 @@ impl<'a, R> Query<'a, R> {
     }
 
     fn open(&self) -> Span {
+        let (separator, collection) =
+            self.collection.map_or(("", ""), |collection| (" ", collection));
         let span = tracing::info_span!(
             target: TARGET,
             "db.query",
-            otel.name = Empty,
+            otel.name = format_args!("{}{separator}{collection}", self.operation),
             otel.kind = "client",
             otel.status_code = Empty,
             db.system = self.system,
@@ -151,14 +153,6 @@ impl<'a, R> Query<'a, R> {
         );
         if span.is_disabled() {
             return span;
-        }
-        match self.collection {
-            Some(collection) => {
-                span.record("otel.name", format_args!("{} {collection}", self.operation));
-            }
-            None => {
-                span.record("otel.name", self.operation);
-            }
         }
         if let Some(statement) = self.statement {
             let shown = sanitized(statement, self.system.unwrap_or_default());
