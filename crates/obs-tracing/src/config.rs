@@ -8,6 +8,7 @@ use std::time::Duration;
 use obs_model::{Clock, Level, LogRecord, Redactor, Resource, Sink, SystemClock};
 
 use crate::memory;
+use crate::inflight::InFlightConfig;
 #[cfg(feature = "otlp")]
 use crate::otlp::OtlpConfig;
 use crate::pipeline::admission;
@@ -76,6 +77,9 @@ pub struct LogConfig {
     /// written; see [`db`](crate::db). It keeps events at DEBUG from being ruled out for the whole process, which costs
     /// each of their places in the code a look at its own flag.
     pub sqlx_metrics: bool,
+    /// How open spans are watched, so that one that hangs, or holds up its thread, can be found:
+    /// [`TracingHandle::in_flight`](crate::TracingHandle::in_flight). `None` watches nothing and costs nothing.
+    pub in_flight: Option<InFlightConfig>,
     /// How many lines one place in the code may write; the next one that it may write says in `metadata.repeated` how
     /// many were withheld. `None` is as many as it wants.
     pub callsite_limit: Option<CallsiteLimit>,
@@ -116,6 +120,7 @@ impl LogConfig {
             max_open_spans: 262_144,
             span_metrics: None,
             sqlx_metrics: false,
+            in_flight: None,
             callsite_limit: None,
             keep_one_in: Vec::new(),
             redactor: Redactor::new(),
@@ -149,6 +154,7 @@ impl LogConfig {
             problems
                 .push(format!("line_memory is {bytes}: expected {} or more", memory::MIN_BYTES));
         }
+        problems.extend(self.in_flight.iter().flat_map(InFlightConfig::problems));
         if self.max_field_bytes < MIN_FIELD_BYTES {
             problems.push(format!(
                 "max_field_bytes is {}: expected {MIN_FIELD_BYTES} or more",

@@ -9,6 +9,7 @@ use tracing::Dispatch;
 use crate::Error;
 use crate::config::LogConfig;
 use crate::fields::FieldRules;
+use crate::inflight::{InFlight, Watch};
 use crate::line::LineRules;
 use crate::memory::LineMemory;
 use crate::pipeline::admission::Admission;
@@ -85,6 +86,10 @@ pub fn build(mut config: LogConfig) -> Result<(Dispatch, TracingHandle), Error> 
         .map(|output| LineQueue::start(Box::new(Output(output)), limits, OUTPUT_THREAD))
         .transpose()?;
     let spans = SpanTable::new(next_owner(), config.max_open_spans);
+    let watch = config.in_flight.take().map(|watched| {
+        Watch::start(watched, Arc::clone(&spans), line_rules(&config, spans.owner, colored).fields)
+    });
+    let watch = watch.transpose()?;
     let events = EventLog {
         rules: line_rules(&config, spans.owner, colored),
         clock: config.clock,
@@ -113,12 +118,14 @@ pub fn build(mut config: LogConfig) -> Result<(Dispatch, TracingHandle), Error> 
             #[cfg(feature = "http")]
             config.propagators,
             export,
-        );
+        )
+        .watched_by(watch.clone());
         let handle = TracingHandle(Arc::new(Inner {
             control: LogControl::new(control),
             queue,
             sinks,
             lines,
+            watch,
             spans: exported,
         }));
         Ok((Dispatch::new(pipeline), handle))
@@ -133,7 +140,8 @@ pub fn build(mut config: LogConfig) -> Result<(Dispatch, TracingHandle), Error> 
             None,
             #[cfg(feature = "http")]
             config.propagators,
-        );
+        )
+        .watched_by(watch.clone());
         Ok((
             Dispatch::new(pipeline),
             TracingHandle(Arc::new(Inner {
@@ -142,6 +150,7 @@ pub fn build(mut config: LogConfig) -> Result<(Dispatch, TracingHandle), Error> 
                 sinks,
                 lines,
             })),
+            TracingHandle(Arc::new(Inner { control: LogControl::new(control), queue, watch })),
         ))
     }
 }
@@ -174,6 +183,8 @@ struct Inner {
     queue: Option<LineQueue>,
     sinks: Option<Sinks>,
     lines: Option<LineMemory>,
+    queue: LineQueue,
+    watch: Option<Arc<Watch>>,
     #[cfg(feature = "otlp")]
     spans: Option<crate::otlp::SpanQueue>,
 }
@@ -196,6 +207,10 @@ impl TracingHandle {
     #[must_use]
     pub fn lines(&self) -> Option<LineMemory> {
         self.0.lines.clone()
+    /// The spans that are open, if they are watched ([`LogConfig::in_flight`]).
+    #[must_use]
+    pub fn in_flight(&self) -> Option<InFlight> {
+        self.0.watch.as_ref().map(|watch| InFlight::new(Arc::clone(watch)))
     }
 
     /// The filter as it was last set.
@@ -261,6 +276,9 @@ impl Inner {
     fn finish(&self, deadline: Duration, close: bool) -> Result<(), Error> {
         let until = Instant::now() + deadline;
         let mut problems = Vec::new();
+        if let Some(watch) = self.watch.as_ref().filter(|_| close) {
+            watch.stop();
+        }
         // Spans go first, because a failed export may still write a line.
         #[cfg(feature = "otlp")]
         if let Some(spans) = &self.spans

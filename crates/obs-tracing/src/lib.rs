@@ -79,6 +79,8 @@
 //! `obskit_spans_exported_total`, `obskit_spans_failed_total`,
 //! `obskit_spans_dropped_total{reason}` (`queue_full`, `closed`, `too_many_open`), and those of [`http`], [`client`], [`db`], [`tools`] and
 //! [`websocket`].
+//! `obskit_spans_dropped_total{reason}` (`queue_full`, `closed`, `too_many_open`), those of [`http`], and with
+//! [`LogConfig::in_flight`] those of [`InFlight`].
 //!
 //! # Features
 //!
@@ -107,6 +109,7 @@ mod fields;
 #[cfg(feature = "http")]
 pub mod http;
 mod incoming;
+mod inflight;
 mod install;
 mod line;
 mod logger;
@@ -127,6 +130,10 @@ pub mod websocket;
 
 pub use config::{CallsiteLimit, Colors, LogConfig, LogFormat, LogOutput};
 pub use error::Error;
+pub use inflight::{
+    InFlight, InFlightConfig, InFlightSummary, InFlightTime, Operation, OperationFilter,
+    Operations, Running, ThreadStacks, may_block, spawn_blocking,
+};
 pub use install::{TracingHandle, build, install};
 pub use logger::{LogDetails, Logger, create_logger};
 #[cfg(feature = "otlp")]

@@ -21,6 +21,7 @@ pub(crate) use events::{EventLog, SinkQueue, next_owner};
 use filter::LevelControl;
 
 use crate::fields::{FieldRules, RawVisitor};
+use crate::inflight::Watch;
 #[cfg(feature = "otlp")]
 use crate::otlp::Export;
 use crate::sampling::Sampling;
@@ -45,6 +46,8 @@ pub(crate) struct Pipeline {
     propagators: Vec<crate::http::Propagator>,
     #[cfg(feature = "otlp")]
     export: Option<Export>,
+    /// What watches open spans, if anything does.
+    watch: Option<Arc<Watch>>,
 }
 
 impl Pipeline {
@@ -68,7 +71,13 @@ impl Pipeline {
             propagators,
             #[cfg(feature = "otlp")]
             export,
+            watch: None,
         }
+    }
+
+    /// The same pipeline, whose open spans are watched.
+    pub(crate) fn watched_by(self, watch: Option<Arc<Watch>>) -> Self {
+        Self { watch, ..self }
     }
 
     pub(crate) fn spans(&self) -> &SpanTable {
@@ -124,7 +133,9 @@ impl Subscriber for Pipeline {
         if let Some(export) = &self.export {
             export.register(dispatch);
         }
-        let _ = dispatch;
+        if let Some(watch) = &self.watch {
+            watch.register(dispatch);
+        }
     }
 
     fn register_callsite(&self, metadata: &'static Metadata<'static>) -> Interest {
@@ -158,7 +169,9 @@ impl Subscriber for Pipeline {
         #[cfg(not(feature = "otlp"))]
         let exported = false;
         let opened = self.measured.is_some().then(Instant::now);
-        let new = NewSpan { ids, metadata: attributes.metadata(), parent, exported, opened };
+        let watched_since = self.watch.as_ref().map(|watch| watch.now());
+        let metadata = attributes.metadata();
+        let new = NewSpan { ids, metadata, parent, exported, opened, watched_since };
         let opened = self.spans.open(new, |raw| {
             attributes.record(&mut RawVisitor { rules: self.field_rules(), raw });
         });
@@ -237,6 +250,9 @@ impl Subscriber for Pipeline {
     fn enter(&self, id: &Id) {
         let key = SpanKey::of(id);
         spans::enter(self.spans.owner, key);
+        if let Some(watch) = &self.watch {
+            watch.enter(key);
+        }
         #[cfg(feature = "otlp")]
         if let Some((export, inner)) = self.exported(key) {
             export.layered.enter(&inner);
@@ -249,6 +265,9 @@ impl Subscriber for Pipeline {
     fn exit(&self, id: &Id) {
         let key = SpanKey::of(id);
         spans::exit(self.spans.owner, key);
+        if let Some(watch) = &self.watch {
+            watch.leave(key);
+        }
         #[cfg(feature = "otlp")]
         if let Some((export, inner)) = self.exported(key) {
             export.layered.exit(&inner);

@@ -1,17 +1,13 @@
 //! Requests, errors and durations of spans, by their names, so that an instrumented function alone is measured.
 
 use std::cell::RefCell;
-use std::collections::HashSet;
 use std::time::Duration;
 
 use metrics::{Counter, Histogram};
-use parking_lot::Mutex;
 use tracing_core::Metadata;
 
+use super::names::CappedNames;
 use crate::counters::recorder_address;
-
-/// The name that stands for all beyond the cap.
-const OTHER: &str = "other";
 
 /// The places in the code whose handles a thread keeps at hand; one more takes the place of another.
 const KEPT: usize = 256;
@@ -19,8 +15,7 @@ const KEPT: usize = 256;
 /// The metrics of the spans of one pipeline.
 pub(crate) struct SpanMetrics {
     owner: u32,
-    max_names: usize,
-    names: Mutex<HashSet<&'static str>>,
+    names: CappedNames,
 }
 
 struct Handles {
@@ -38,7 +33,7 @@ thread_local! {
 
 impl SpanMetrics {
     pub(crate) fn new(owner: u32, max_names: usize) -> Self {
-        Self { owner, max_names, names: Mutex::default() }
+        Self { owner, names: CappedNames::new(max_names) }
     }
 
     /// Counts a span that closed.
@@ -76,7 +71,7 @@ impl SpanMetrics {
     }
 
     fn handles(&self, recorder: usize, place: &'static Metadata<'static>) -> Handles {
-        let span = self.name(place.name());
+        let span = self.names.label(place.name());
         Handles {
             owner: self.owner,
             recorder,
@@ -85,18 +80,5 @@ impl SpanMetrics {
             errors: metrics::counter!("span_errors_total", "span" => span),
             duration_ms: metrics::histogram!("span_duration_ms", "span" => span),
         }
-    }
-
-    /// The label of a name: the first so many have one of their own.
-    fn name(&self, name: &'static str) -> &'static str {
-        let mut names = self.names.lock();
-        if names.contains(name) {
-            return name;
-        }
-        if names.len() >= self.max_names {
-            return OTHER;
-        }
-        names.insert(name);
-        name
     }
 }

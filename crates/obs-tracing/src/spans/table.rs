@@ -12,6 +12,7 @@ use super::free;
 use super::ids::SpanIds;
 use crate::fields::keys::keys_of;
 use crate::fields::{FieldBuffer, FieldRules, RawFields};
+use crate::inflight::Activity;
 
 /// Slots of the first page; each page has twice as many as the one before.
 const FIRST_PAGE: u32 = 64;
@@ -41,13 +42,26 @@ impl SpanKey {
     }
 
     pub(crate) fn id(self) -> Id {
-        // OK because a slot's number is below `u32::MAX`, so that the sum is not zero and does not overflow.
-        Id::from_u64(u64::from(self.generation) << 32 | u64::from(self.slot + 1))
+        Id::from_u64(self.number())
     }
 
     pub(crate) fn of(id: &Id) -> Self {
-        let value = id.into_u64();
-        Self { slot: (value as u32).wrapping_sub(1), generation: (value >> 32) as u32 }
+        Self::from_number(id.into_u64())
+    }
+
+    /// The key as one number, which is not zero.
+    pub(crate) const fn number(self) -> u64 {
+        // OK because a slot's number is below `u32::MAX`, so that the sum is not zero and does not overflow.
+        (self.generation as u64) << 32 | (self.slot + 1) as u64
+    }
+
+    pub(crate) const fn from_number(number: u64) -> Self {
+        Self { slot: (number as u32).wrapping_sub(1), generation: (number >> 32) as u32 }
+    }
+
+    /// The number of the slot, which is below [`SpanTable::made`].
+    pub(crate) const fn slot(self) -> u32 {
+        self.slot
     }
 }
 
@@ -59,6 +73,8 @@ pub(crate) struct NewSpan {
     pub(crate) parent: Option<SpanKey>,
     pub(crate) exported: bool,
     pub(crate) opened: Option<Instant>,
+    /// When it opens by the time that open spans are watched by, if they are.
+    pub(crate) watched_since: Option<u64>,
 }
 
 /// What is known of an open span.
@@ -103,9 +119,13 @@ impl SpanState {
     }
 }
 
+// In this order, so that what every entering and leaving needs is together.
+#[repr(C)]
 struct Slot {
     /// The generation in the upper half, and how many references there are in the lower.
     life: AtomicU64,
+    /// What happened to the span, if open spans are watched.
+    activity: Activity,
     state: Mutex<SpanState>,
 }
 
@@ -149,6 +169,9 @@ impl SpanTable {
         state.opened = new.opened;
         state.failed = false;
         fill(&mut state.raw);
+        if let Some(at) = new.watched_since {
+            slot.activity.open(at);
+        }
         let key = SpanKey { slot: number, generation: state.generation };
         slot.life.store(u64::from(key.generation) << 32 | 1, Ordering::Release);
         Some(key)
@@ -207,6 +230,38 @@ impl SpanTable {
         open.then(|| look(&mut state))
     }
 
+    /// What happened to an open span; `None` when there is no such span.
+    pub(crate) fn activity(&self, key: SpanKey) -> Option<&Activity> {
+        let slot = self.slot(key)?;
+        let life = slot.life.load(Ordering::Relaxed);
+        (references(life) > 0 && generation(life) == key.generation).then_some(&slot.activity)
+    }
+
+    /// How many slots there are, in use or not.
+    pub(crate) fn made(&self) -> u32 {
+        self.made.load(Ordering::Relaxed)
+    }
+
+    /// The spans that are open, without a lock: each may close, and its slot be used again, before it is looked at.
+    pub(crate) fn open_spans(&self) -> impl Iterator<Item = SpanKey> {
+        (0..self.made()).filter_map(|number| {
+            let (page, at) = place(number)?;
+            let life = self.pages[page].get()?.get(at)?.life.load(Ordering::Acquire);
+            let key = SpanKey { slot: number, generation: generation(life) };
+            (references(life) > 0).then_some(key)
+        })
+    }
+
+    /// Looks at an open span and at what happened to it.
+    pub(crate) fn watch<R>(
+        &self,
+        key: SpanKey,
+        look: impl FnOnce(&mut SpanState, &Activity) -> R,
+    ) -> Option<R> {
+        let activity = &self.slot(key)?.activity;
+        self.with(key, |state| look(state, activity))
+    }
+
     /// Takes back the slots that a thread kept.
     pub(super) fn give_back(&self, slots: &mut Vec<u32>, from: usize) {
         self.free.lock().extend(slots.drain(from..));
@@ -241,6 +296,7 @@ impl Slot {
     fn empty() -> Self {
         Self {
             life: AtomicU64::new(0),
+            activity: Activity::default(),
             state: Mutex::new(SpanState {
                 generation: 0,
                 ids: SpanIds::PLACEHOLDER,
@@ -308,6 +364,7 @@ mod tests {
             parent,
             exported: false,
             opened: None,
+            watched_since: None,
         };
         table.open(new, |_| {})
     }
