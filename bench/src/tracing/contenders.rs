@@ -48,8 +48,17 @@ pub(crate) const CASES: &[Case] = &[
         name: "span with two fields",
         contenders: &[
             (OURS, spans::obskit_logged),
+            ("(obskit, watched in flight)", spans::obskit_watched),
             ("tracing-subscriber JSON", spans::subscriber),
             ("(registry alone)", spans::registry),
+        ],
+    },
+    Case {
+        name: "poll of a span",
+        contenders: &[
+            (OURS, spans::obskit_polled),
+            ("(obskit, watched in flight)", spans::obskit_polled_watched),
+            ("(registry alone)", spans::registry_polled),
         ],
     },
     Case {
@@ -71,6 +80,7 @@ pub(crate) const CASES: &[Case] = &[
         name: "request through the layers, 1 % sampled",
         contenders: &[
             (OURS, requests::obskit),
+            ("(obskit, watched in flight)", requests::obskit_watched),
             ("the usual stack", requests::usual),
             ("(bare router)", requests::bare),
         ],

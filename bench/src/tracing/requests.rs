@@ -12,7 +12,7 @@ use axum::routing::get;
 use obs_metrics::{Registry, RegistryConfig};
 use obs_model::Resource;
 use obs_tracing::http::ObserveLayer;
-use obs_tracing::{LogConfig, LogOutput};
+use obs_tracing::{InFlightConfig, LogConfig, LogOutput};
 use tower::Service;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
@@ -47,10 +47,19 @@ pub(crate) fn bare() -> Result<Task, Box<dyn Error>> {
 }
 
 pub(crate) fn obskit() -> Result<Task, Box<dyn Error>> {
+    obskit_with(None)
+}
+
+pub(crate) fn obskit_watched() -> Result<Task, Box<dyn Error>> {
+    obskit_with(Some(InFlightConfig::default()))
+}
+
+fn obskit_with(in_flight: Option<InFlightConfig>) -> Result<Task, Box<dyn Error>> {
     Registry::new(RegistryConfig::default()).install()?;
     let mut config = LogConfig::new(Resource::new("bench"));
     config.output = LogOutput::Writer(Box::new(std::io::sink()));
     config.otlp = Some(otlp(0.01)?);
+    config.in_flight = in_flight;
     let handle = obs_tracing::install(config)?;
     Ok(send(router().layer(ObserveLayer::new()), move || {
         handle.flush_blocking(PATIENCE).expect("everything is taken");

@@ -7,7 +7,7 @@ use std::thread;
 use std::time::Duration;
 
 use obs_model::Resource;
-use obs_tracing::{LogConfig, LogOutput, OtlpConfig, Sampler, Sampling};
+use obs_tracing::{InFlightConfig, LogConfig, LogOutput, OtlpConfig, Sampler, Sampling};
 use opentelemetry::trace::TracerProvider;
 use opentelemetry_otlp::{SpanExporter, WithExportConfig, WithHttpConfig};
 use opentelemetry_sdk::trace::{
@@ -33,6 +33,14 @@ fn two_fields(times: u64) {
     }
 }
 
+/// A span that is open for long and entered and left as often as its future is polled.
+fn polled(times: u64) {
+    let span = tracing::info_span!("query", table = "orders");
+    for _ in 0..times {
+        let _entered = span.enter();
+    }
+}
+
 fn request(times: u64) {
     for _ in 0..times {
         let span = tracing::info_span!(
@@ -53,8 +61,17 @@ fn task(work: fn(u64), settle: impl Fn() + Send + Sync + 'static) -> Task {
 }
 
 fn obskit(work: fn(u64), share: Option<f64>) -> Result<Task, Box<dyn Error>> {
+    obskit_with(work, share, None)
+}
+
+fn obskit_with(
+    work: fn(u64),
+    share: Option<f64>,
+    in_flight: Option<InFlightConfig>,
+) -> Result<Task, Box<dyn Error>> {
     let mut config = LogConfig::new(Resource::new("bench"));
     config.output = LogOutput::Writer(Box::new(std::io::sink()));
+    config.in_flight = in_flight;
     if let Some(share) = share {
         config.otlp = Some(otlp(share)?);
     }
@@ -74,6 +91,18 @@ pub(crate) fn obskit_logged() -> Result<Task, Box<dyn Error>> {
     obskit(two_fields, None)
 }
 
+pub(crate) fn obskit_watched() -> Result<Task, Box<dyn Error>> {
+    obskit_with(two_fields, None, Some(InFlightConfig::default()))
+}
+
+pub(crate) fn obskit_polled() -> Result<Task, Box<dyn Error>> {
+    obskit(polled, None)
+}
+
+pub(crate) fn obskit_polled_watched() -> Result<Task, Box<dyn Error>> {
+    obskit_with(polled, None, Some(InFlightConfig::default()))
+}
+
 pub(crate) fn obskit_mostly_unsampled() -> Result<Task, Box<dyn Error>> {
     obskit(request, Some(0.01))
 }
@@ -85,6 +114,11 @@ pub(crate) fn obskit_sampled() -> Result<Task, Box<dyn Error>> {
 pub(crate) fn registry() -> Result<Task, Box<dyn Error>> {
     tracing_subscriber::registry().try_init()?;
     Ok(task(two_fields, || {}))
+}
+
+pub(crate) fn registry_polled() -> Result<Task, Box<dyn Error>> {
+    tracing_subscriber::registry().try_init()?;
+    Ok(task(polled, || {}))
 }
 
 pub(crate) fn registry_request() -> Result<Task, Box<dyn Error>> {
