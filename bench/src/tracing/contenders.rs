@@ -49,6 +49,7 @@ pub(crate) const CASES: &[Case] = &[
         contenders: &[
             (OURS, spans::obskit_logged),
             ("(obskit, watched in flight)", spans::obskit_watched),
+            ("(obskit, spans remembered)", spans::obskit_remembered),
             ("tracing-subscriber JSON", spans::subscriber),
             ("(registry alone)", spans::registry),
         ],

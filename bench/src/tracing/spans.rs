@@ -70,11 +70,15 @@ fn obskit_with(
     in_flight: Option<InFlightConfig>,
 ) -> Result<Task, Box<dyn Error>> {
     let mut config = LogConfig::new(Resource::new("bench"));
-    config.output = LogOutput::Writer(Box::new(std::io::sink()));
     config.in_flight = in_flight;
     if let Some(share) = share {
         config.otlp = Some(otlp(share)?);
     }
+    start(work, config)
+}
+
+fn start(work: fn(u64), mut config: LogConfig) -> Result<Task, Box<dyn Error>> {
+    config.output = LogOutput::Writer(Box::new(std::io::sink()));
     let handle = obs_tracing::install(config)?;
     Ok(task(work, move || handle.flush_blocking(PATIENCE).expect("the collector takes every span")))
 }
@@ -101,6 +105,12 @@ pub(crate) fn obskit_polled() -> Result<Task, Box<dyn Error>> {
 
 pub(crate) fn obskit_polled_watched() -> Result<Task, Box<dyn Error>> {
     obskit_with(polled, None, Some(InFlightConfig::default()))
+}
+
+pub(crate) fn obskit_remembered() -> Result<Task, Box<dyn Error>> {
+    let mut config = LogConfig::new(Resource::new("bench"));
+    config.span_memory = Some(8 << 20);
+    start(two_fields, config)
 }
 
 pub(crate) fn obskit_mostly_unsampled() -> Result<Task, Box<dyn Error>> {

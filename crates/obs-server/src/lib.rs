@@ -48,6 +48,7 @@
 //! | `/api/obskit/v1/errors`, `…/{fingerprint}`, `…/statistics` | error groups and events | `errors` |
 //! | `/api/obskit/v1/alerts`, `…/history?hours=N`, `…/rules` | alerts and rules | `alerts` |
 //! | `POST /api/obskit/v1/alerts/test?channel=NAME` | sends a test alert | `alerts` |
+//! | `/api/obskit/v1/spans/finished`, `/api/obskit/v1/traces/{id}` | the spans that finished last, searched and as trees | `tracing` |
 //! | `/api/obskit/v1/series?match=SELECTOR&minutes=N` | samples from the store | |
 //! | `/api/v1/query`, `query_range`, `query_exemplars`, `series`, `labels`, `label/{name}/values`, `metadata`, `targets`, `parse_query`, `format_query`, `status/…` | the Prometheus HTTP API | |
 //! | `/api/v1/rules`, `/api/v1/alerts` | rules in code and of rule files, and their alerts | `alerts` |

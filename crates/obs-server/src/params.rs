@@ -62,10 +62,10 @@ impl<S: Send + Sync> FromRequestParts<S> for Params {
 }
 
 /// The one variable part of a path.
-#[cfg(feature = "errors")]
+#[cfg(any(feature = "errors", feature = "tracing"))]
 pub(crate) struct PathText(pub(crate) String);
 
-#[cfg(feature = "errors")]
+#[cfg(any(feature = "errors", feature = "tracing"))]
 impl<S: Send + Sync> FromRequestParts<S> for PathText {
     type Rejection = ApiError;
 

@@ -140,6 +140,10 @@ fn protected_routes() -> Router<Arc<App>> {
         .route("/api/obskit/v1/alerts/history", get(api::alerts::history))
         .route("/api/obskit/v1/alerts/rules", get(api::alerts::rules))
         .route("/api/obskit/v1/alerts/test", post(api::alerts::send_test));
+    #[cfg(feature = "tracing")]
+    let routes = routes
+        .route("/api/obskit/v1/spans/finished", get(api::traces::finished))
+        .route("/api/obskit/v1/traces/{id}", get(api::traces::trace));
     routes
 }
 

@@ -7,12 +7,13 @@ use std::time::Duration;
 
 use obs_model::{Clock, Level, LogRecord, Redactor, Resource, Sink, SystemClock};
 
-use crate::memory;
 use crate::inflight::InFlightConfig;
+use crate::memory;
 #[cfg(feature = "otlp")]
 use crate::otlp::OtlpConfig;
 use crate::pipeline::admission;
 use crate::sink::{LogSink, fanout};
+use crate::traces::MIN_BYTES as MIN_SPAN_MEMORY;
 
 /// The least value of [`LogConfig::max_line_bytes`]: what the fixed parts of a line may take together.
 pub(crate) const MIN_LINE_BYTES: usize = 16 * 1024;
@@ -80,6 +81,10 @@ pub struct LogConfig {
     /// How open spans are watched, so that one that hangs, or holds up its thread, can be found:
     /// [`TracingHandle::in_flight`](crate::TracingHandle::in_flight). `None` watches nothing and costs nothing.
     pub in_flight: Option<InFlightConfig>,
+    /// How many bytes of memory the spans that closed last are kept in, 256 KiB at least: see
+    /// [`TracingHandle::finished_spans`](crate::TracingHandle::finished_spans). The oldest go first and count in
+    /// `obskit_span_memory_dropped_total{reason}`. `None` keeps none.
+    pub span_memory: Option<usize>,
     /// How many lines one place in the code may write; the next one that it may write says in `metadata.repeated` how
     /// many were withheld. `None` is as many as it wants.
     pub callsite_limit: Option<CallsiteLimit>,
@@ -121,6 +126,7 @@ impl LogConfig {
             span_metrics: None,
             sqlx_metrics: false,
             in_flight: None,
+            span_memory: None,
             callsite_limit: None,
             keep_one_in: Vec::new(),
             redactor: Redactor::new(),
@@ -149,6 +155,9 @@ impl LogConfig {
             ));
         }
         problems.extend(fanout::problems(&self.sinks));
+        if let Some(bytes) = self.span_memory.filter(|bytes| *bytes < MIN_SPAN_MEMORY) {
+            problems.push(format!("span_memory is {bytes}: expected {MIN_SPAN_MEMORY} or more"));
+        }
         problems.extend(admission::problems(self.callsite_limit, &self.keep_one_in));
         if let Some(bytes) = self.line_memory.filter(|bytes| *bytes < memory::MIN_BYTES) {
             problems

@@ -16,10 +16,11 @@ use crate::pipeline::admission::Admission;
 use crate::pipeline::control::LogControl;
 use crate::pipeline::filter::LevelControl;
 use crate::pipeline::queue::{CloseOnDrop, LineQueue, Output, QueueLimits};
-use crate::pipeline::{EventLog, Pipeline, SinkQueue, next_owner};
+use crate::pipeline::{EventLog, Pipeline, PipelineParts, next_owner};
 use crate::sink::LogSink;
 use crate::sink::fanout::{self, Sinks};
 use crate::spans::{SpanMetrics, SpanTable};
+use crate::traces::{FinishedSpans, Recorder, SpanMemory};
 
 /// How long dropping the last handle waits for the output.
 const DROP_WAIT: Duration = Duration::from_millis(200);
@@ -75,97 +76,95 @@ pub fn build(mut config: LogConfig) -> Result<(Dispatch, TracingHandle), Error> 
         return Err(Error::config(problems));
     };
 
-    let colored = config.colors.apply_to(&config.output);
-    let limits = QueueLimits { bytes: config.queue_bytes, lines: config.queue_lines };
-    let mut sinks = std::mem::take(&mut config.sinks);
+    let rules = line_rules(&config, next_owner());
+    let output = start_output(&mut config)?;
     let lines = config.line_memory.map(LineMemory::new);
-    sinks.extend(lines.clone().map(|lines| LogSink::local(MEMORY_SINK, lines)));
-    let sinks = fanout::start(sinks, &config.resource, &config.clock, limits)?;
-    let output = std::mem::take(&mut config.output).open();
-    let queue = output
-        .map(|output| LineQueue::start(Box::new(Output(output)), limits, OUTPUT_THREAD))
+    let sinks = start_sinks(&mut config, lines.clone())?;
+    let spans = SpanTable::new(rules.fields.owner, config.max_open_spans);
+    let watch = config
+        .in_flight
+        .take()
+        .map(|watched| Watch::start(watched, Arc::clone(&spans), Arc::clone(&rules.fields)))
         .transpose()?;
-    let spans = SpanTable::new(next_owner(), config.max_open_spans);
-    let watch = config.in_flight.take().map(|watched| {
-        Watch::start(watched, Arc::clone(&spans), line_rules(&config, spans.owner, colored).fields)
-    });
-    let watch = watch.transpose()?;
-    let events = EventLog {
-        rules: line_rules(&config, spans.owner, colored),
-        clock: config.clock,
-        output: queue.clone().map(CloseOnDrop),
-        sinks: sinks
-            .as_ref()
-            .map(|sinks| SinkQueue { queue: CloseOnDrop(sinks.queue.clone()), level: sinks.level }),
-        admission: Admission::new(config.callsite_limit, &config.keep_one_in),
-        error_sink: config.error_sink,
-        sqlx_metrics: config.sqlx_metrics,
-    };
-    let measured = config.span_metrics.map(|names| SpanMetrics::new(spans.owner, names));
+    let memory = config.span_memory.map(|bytes| Arc::new(SpanMemory::new(bytes)));
+    let finished =
+        memory.clone().map(|memory| FinishedSpans::new(memory, Arc::clone(&rules.fields)));
     #[cfg(feature = "otlp")]
-    {
-        let sampling = exporter.as_ref().map(|exporter| exporter.sampling.clone());
-        let (export, exported) = exporter
-            .map(|exporter| exporter.start(&config.resource, config.redactor, Arc::clone(&spans)))
-            .transpose()?
-            .unzip();
-        let pipeline = Pipeline::new(
-            events,
-            control.clone(),
-            spans,
-            measured,
-            sampling,
-            #[cfg(feature = "http")]
-            config.propagators,
-            export,
-        )
-        .watched_by(watch.clone());
-        let handle = TracingHandle(Arc::new(Inner {
-            control: LogControl::new(control),
-            queue,
-            sinks,
-            lines,
-            watch,
-            spans: exported,
-        }));
-        Ok((Dispatch::new(pipeline), handle))
-    }
+    let (sampling, export, exported) = match exporter {
+        Some(exporter) => {
+            let sampling = exporter.sampling.clone();
+            let (export, exported) =
+                exporter.start(&config.resource, config.redactor, Arc::clone(&spans))?;
+            (Some(sampling), Some(export), Some(exported))
+        }
+        None => (None, None, None),
+    };
     #[cfg(not(feature = "otlp"))]
-    {
-        let pipeline = Pipeline::new(
-            events,
-            control.clone(),
-            spans,
-            measured,
-            None,
-            #[cfg(feature = "http")]
-            config.propagators,
-        )
-        .watched_by(watch.clone());
-        Ok((
-            Dispatch::new(pipeline),
-            TracingHandle(Arc::new(Inner {
-                control: LogControl::new(control),
-                queue,
-                sinks,
-                lines,
-            })),
-            TracingHandle(Arc::new(Inner { control: LogControl::new(control), queue, watch })),
-        ))
-    }
+    let sampling = None;
+
+    let pipeline = Pipeline::new(PipelineParts {
+        measured: config.span_metrics.map(|names| SpanMetrics::new(spans.owner, names)),
+        recorder: Recorder::new(Arc::clone(&config.clock), memory),
+        events: EventLog {
+            rules,
+            clock: config.clock,
+            output: output.clone().map(CloseOnDrop),
+            sinks: sinks.as_ref().map(Sinks::queue),
+            admission: Admission::new(config.callsite_limit, &config.keep_one_in),
+            error_sink: config.error_sink,
+            sqlx_metrics: config.sqlx_metrics,
+        },
+        control: control.clone(),
+        spans,
+        watch: watch.clone(),
+        sampling,
+        #[cfg(feature = "http")]
+        propagators: config.propagators,
+        #[cfg(feature = "otlp")]
+        export,
+    });
+    let handle = TracingHandle(Arc::new(Inner {
+        control: LogControl::new(control),
+        output,
+        sinks,
+        lines,
+        watch,
+        finished,
+        #[cfg(feature = "otlp")]
+        spans: exported,
+    }));
+    Ok((Dispatch::new(pipeline), handle))
 }
 
-fn line_rules(config: &LogConfig, owner: u32, colored: bool) -> LineRules {
+/// Starts the thread that writes to the process's own output, if it has one.
+fn start_output(config: &mut LogConfig) -> Result<Option<LineQueue>, Error> {
+    let output = std::mem::take(&mut config.output).open();
+    let start = |output| LineQueue::start(Box::new(Output(output)), limits(config), OUTPUT_THREAD);
+    output.map(start).transpose()
+}
+
+/// Starts the sinks and what remembers lines, if there are any.
+fn start_sinks(config: &mut LogConfig, lines: Option<LineMemory>) -> Result<Option<Sinks>, Error> {
+    let mut sinks = std::mem::take(&mut config.sinks);
+    sinks.extend(lines.map(|lines| LogSink::local(MEMORY_SINK, lines)));
+    fanout::start(sinks, &config.resource, &config.clock, limits(config))
+}
+
+const fn limits(config: &LogConfig) -> QueueLimits {
+    QueueLimits { bytes: config.queue_bytes, lines: config.queue_lines }
+}
+
+fn line_rules(config: &LogConfig, owner: u32) -> LineRules {
     LineRules {
-        fields: FieldRules {
+        fields: Arc::new(FieldRules {
             owner,
             redactor: config.redactor.clone(),
             max_fields: config.max_fields,
             max_text: config.max_field_bytes.min(config.max_line_bytes / 4),
             max_bytes: config.max_line_bytes,
-        },
+        }),
         format: config.format,
-        colored,
+        colored: config.colors.apply_to(&config.output),
         service: config.resource.service_name().to_owned(),
         max_line: config.max_line_bytes,
     }
@@ -180,11 +179,11 @@ pub struct TracingHandle(Arc<Inner>);
 
 struct Inner {
     control: LogControl,
-    queue: Option<LineQueue>,
+    output: Option<LineQueue>,
     sinks: Option<Sinks>,
     lines: Option<LineMemory>,
-    queue: LineQueue,
     watch: Option<Arc<Watch>>,
+    finished: Option<FinishedSpans>,
     #[cfg(feature = "otlp")]
     spans: Option<crate::otlp::SpanQueue>,
 }
@@ -192,7 +191,7 @@ struct Inner {
 impl Drop for Inner {
     fn drop(&mut self) {
         // OK because nobody is left who could be told what was not written.
-        let _ = self.queue.as_ref().map(|queue| queue.flush(Instant::now() + DROP_WAIT));
+        let _ = self.output.as_ref().map(|queue| queue.flush(Instant::now() + DROP_WAIT));
     }
 }
 
@@ -207,10 +206,18 @@ impl TracingHandle {
     #[must_use]
     pub fn lines(&self) -> Option<LineMemory> {
         self.0.lines.clone()
+    }
+
     /// The spans that are open, if they are watched ([`LogConfig::in_flight`]).
     #[must_use]
     pub fn in_flight(&self) -> Option<InFlight> {
         self.0.watch.as_ref().map(|watch| InFlight::new(Arc::clone(watch)))
+    }
+
+    /// The spans that finished last, if they are kept ([`LogConfig::span_memory`]).
+    #[must_use]
+    pub fn finished_spans(&self) -> Option<FinishedSpans> {
+        self.0.finished.clone()
     }
 
     /// The filter as it was last set.
@@ -286,7 +293,7 @@ impl Inner {
         {
             problems.push(problem);
         }
-        if let Some(queue) = &self.queue {
+        if let Some(queue) = &self.output {
             let lines = if close { queue.close(until) } else { queue.flush(until) };
             if let Err(lost) = lines {
                 problems.push(format!("{lost} log lines were not written"));

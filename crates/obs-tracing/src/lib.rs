@@ -76,11 +76,9 @@
 //! Through the `metrics` facade: `log_events_total{level,service}`, `obskit_log_dropped_total{reason,level}`
 //! (`queue_full`, `closed`, `write_failed`, `rate_limited`, `sampled`, `sinks_full`, `sink_panicked`), `log_processing_duration_ms` (of one line in 64),
 //! with [`LogConfig::span_metrics`] `span_requests_total{span}`, `span_errors_total{span}` and `span_duration_ms{span}`,
-//! `obskit_spans_exported_total`, `obskit_spans_failed_total`,
-//! `obskit_spans_dropped_total{reason}` (`queue_full`, `closed`, `too_many_open`), and those of [`http`], [`client`], [`db`], [`tools`] and
-//! [`websocket`].
-//! `obskit_spans_dropped_total{reason}` (`queue_full`, `closed`, `too_many_open`), those of [`http`], and with
-//! [`LogConfig::in_flight`] those of [`InFlight`].
+//! `obskit_spans_exported_total`, `obskit_spans_failed_total`, `obskit_spans_dropped_total{reason}` (`queue_full`, `closed`,
+//! `too_many_open`), `obskit_span_memory_dropped_total{reason}` (`evicted`, `too_large`), with [`LogConfig::in_flight`]
+//! those of [`InFlight`], and those of [`http`], [`client`], [`db`], [`tools`] and [`websocket`].
 //!
 //! # Features
 //!
@@ -126,13 +124,14 @@ mod spans;
 mod task;
 pub mod tools;
 mod traceparent;
+mod traces;
 pub mod websocket;
 
 pub use config::{CallsiteLimit, Colors, LogConfig, LogFormat, LogOutput};
 pub use error::Error;
 pub use inflight::{
     InFlight, InFlightConfig, InFlightSummary, InFlightTime, Operation, OperationFilter,
-    Operations, Running, ThreadStacks, may_block, spawn_blocking,
+    Operations, Running, ThreadStacks, may_block,
 };
 pub use install::{TracingHandle, build, install};
 pub use logger::{LogDetails, Logger, create_logger};
@@ -142,3 +141,4 @@ pub use pipeline::control::{LogControl, TargetLevel};
 pub use pipeline::filter::check_filter;
 pub use sampling::{Sampler, Sampling};
 pub use task::{carry, carry_fn, spawn, spawn_blocking, spawn_in, spawn_local, trace_async};
+pub use traces::{FinishedSpan, FinishedSpans, SpanQuery, Trace, TraceSpan};

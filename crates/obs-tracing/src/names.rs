@@ -1,10 +1,10 @@
-//! Names from outside that become labels: as many as a cap allows, the rest under one name.
+//! Names that become labels: as many as a cap allows, the rest under one name.
 
 use std::collections::HashSet;
 use std::sync::Arc;
 
 use metrics::SharedString;
-use parking_lot::RwLock;
+use parking_lot::{Mutex, RwLock};
 
 /// The name that stands for all beyond the cap.
 pub(crate) const OTHER: &str = "other";
@@ -42,6 +42,31 @@ impl NameCap {
         let name: Arc<str> = Arc::from(name);
         seen.insert(Arc::clone(&name));
         SharedString::from(name)
+    }
+}
+
+/// The first so many names that the code has for something, such as those of spans.
+pub(crate) struct CodeNames {
+    most: usize,
+    names: Mutex<HashSet<&'static str>>,
+}
+
+impl CodeNames {
+    pub(crate) fn new(most: usize) -> Self {
+        Self { most, names: Mutex::default() }
+    }
+
+    /// The label of a name: the name itself, or `other` when there are too many.
+    pub(crate) fn label(&self, name: &'static str) -> &'static str {
+        let mut names = self.names.lock();
+        if names.contains(name) {
+            return name;
+        }
+        if names.len() >= self.most {
+            return OTHER;
+        }
+        names.insert(name);
+        name
     }
 }
 

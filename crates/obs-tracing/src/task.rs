@@ -10,6 +10,7 @@ use tracing::field::Empty;
 use tracing::{Instrument, Span};
 
 use crate::fields::keys::Key;
+use crate::may_block;
 use crate::spans::ids::with_state;
 
 /// A future that keeps the context and the span that are current here and now, wherever it is polled: for executors
@@ -81,7 +82,7 @@ where
     W: FnOnce() -> R + Send + 'static,
     R: Send + 'static,
 {
-    tokio::task::spawn_blocking(carry_fn(work))
+    tokio::task::spawn_blocking(carry_fn(|| may_block(work)))
 }
 
 /// As [`spawn`], for a future that stays on this thread.
@@ -184,6 +185,7 @@ fn set_attribute(span: &Span, key: &str, value: FieldValue) {
     with_state(span, |pipeline, state| {
         let rules = pipeline.field_rules();
         state.fields(rules).put_value(Key::new(key, &rules.redactor), &value, rules);
+        state.keep_named(key, &value);
     });
     #[cfg(feature = "otlp")]
     crate::otlp::set_attribute(span, key, value);

@@ -17,11 +17,13 @@ pub(crate) mod metrics;
 pub(crate) mod pprof;
 pub(crate) mod prometheus;
 pub(crate) mod series;
+#[cfg(feature = "tracing")]
+pub(crate) mod traces;
 
 use obs_model::Timestamp;
 
 /// What a JSON handler answers with.
-#[cfg(any(feature = "errors", feature = "alerts"))]
+#[cfg(any(feature = "errors", feature = "alerts", feature = "tracing"))]
 pub(crate) type Answer = Result<axum::Json<serde_json::Value>, crate::reply::ApiError>;
 
 /// A time, or null.

@@ -69,10 +69,22 @@ impl FieldBuffer {
 
     /// The fields that go to `metadata`, with key and value apart, as JSON.
     pub(crate) fn pairs(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
-        self.plain().map(|entry| {
-            let (start, value) = (entry.start as usize, entry.value as usize);
-            (&self.text[start..value - 1], &self.text[value..entry.end as usize])
-        })
+        self.plain().map(|entry| self.pair(entry))
+    }
+
+    /// Every field with those that have a place of their own in the line, as `"key":value`.
+    pub(crate) fn all_members(&self) -> impl Iterator<Item = &[u8]> {
+        self.entries.iter().map(|entry| &self.text[entry.start as usize..entry.end as usize])
+    }
+
+    /// The same, with key and value apart.
+    pub(crate) fn all_pairs(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
+        self.entries.iter().map(|entry| self.pair(entry))
+    }
+
+    fn pair(&self, entry: &Entry) -> (&[u8], &[u8]) {
+        let (start, value) = (entry.start as usize, entry.value as usize);
+        (&self.text[start..value - 1], &self.text[value..entry.end as usize])
     }
 
     fn plain(&self) -> impl Iterator<Item = &Entry> {

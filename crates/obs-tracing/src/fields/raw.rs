@@ -2,6 +2,7 @@
 
 use std::error::Error as StdError;
 use std::fmt::{self, Write as _};
+use std::ops::Range;
 
 use obs_model::FieldValue;
 use tracing_core::Field;
@@ -12,8 +13,10 @@ use super::visitor::{put_text, put_value};
 use super::{Bounded, FieldBuffer, FieldRules, Text, cut};
 use crate::pipeline::thread;
 
+mod given;
+
 /// Values that are not rendered yet.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct RawFields {
     text: String,
     /// Each with the index of its field.
@@ -28,7 +31,7 @@ enum Raw {
     I64(i64),
     U64(u64),
     F64(f64),
-    Text { start: u32, end: u32, lost: usize },
+    Text { start: u32, end: u32, lost: u32 },
 }
 
 impl RawFields {
@@ -86,22 +89,44 @@ impl RawFields {
         rules: &FieldRules,
     ) {
         fields.truncated |= self.overflowed;
-        for (index, value) in &self.values {
-            let Some(key) = keys.get(*index as usize).copied() else { continue };
-            let value = match *value {
-                Raw::Text { start, end, lost } => {
-                    let kept = &self.text[start as usize..end as usize];
-                    put_text(key, Text { kept, lost }, fields, None, rules);
-                    continue;
-                }
-                Raw::Bool(value) => FieldValue::Bool(value),
-                Raw::I64(value) => FieldValue::I64(value),
-                Raw::U64(value) => FieldValue::U64(value),
-                Raw::F64(value) => FieldValue::F64(value),
-            };
-            put_value(key, &value, fields, None, rules);
-        }
+        self.render_range(0..self.values.len(), fields, keys, rules);
         self.clear();
+    }
+
+    /// Renders some of the values.
+    pub(crate) fn render_range(
+        &self,
+        range: Range<usize>,
+        fields: &mut FieldBuffer,
+        keys: &[Key<'static>],
+        rules: &FieldRules,
+    ) {
+        for (index, value) in &self.values[range] {
+            let Some(key) = keys.get(*index as usize).copied() else { continue };
+            self.render(key, *value, fields, rules);
+        }
+    }
+
+    fn render(&self, key: Key<'_>, value: Raw, fields: &mut FieldBuffer, rules: &FieldRules) {
+        let value = match value {
+            Raw::Text { start, end, lost } => {
+                let text =
+                    Text { kept: &self.text[start as usize..end as usize], lost: lost as usize };
+                return put_text(key, text, fields, None, rules);
+            }
+            Raw::Bool(value) => FieldValue::Bool(value),
+            Raw::I64(value) => FieldValue::I64(value),
+            Raw::U64(value) => FieldValue::U64(value),
+            Raw::F64(value) => FieldValue::F64(value),
+        };
+        put_value(key, &value, fields, None, rules);
+    }
+
+    fn text_of(&self, value: Raw) -> Option<&str> {
+        match value {
+            Raw::Text { start, end, .. } => Some(&self.text[start as usize..end as usize]),
+            _ => None,
+        }
     }
 }
 
@@ -127,6 +152,7 @@ impl RawVisitor<'_> {
 
     fn put_text(&mut self, field: &Field, start: usize, lost: usize) {
         let (start, end) = (start as u32, self.raw.text.len() as u32);
+        let lost = u32::try_from(lost).unwrap_or(u32::MAX);
         self.put(field, Raw::Text { start, end, lost });
     }
 

@@ -23,7 +23,7 @@ use std::sync::Arc;
 pub(crate) use activity::Activity;
 pub use config::{InFlightConfig, InFlightTime, ThreadStacks};
 pub use operation::{InFlightSummary, Operation, OperationFilter, Operations, Running};
-pub use task::{may_block, spawn_blocking};
+pub use task::may_block;
 pub(crate) use watch::Watch;
 
 /// The spans that are open in this process; cheap to clone.

@@ -10,7 +10,8 @@ use super::InFlightSummary;
 use super::survey::{Blocking, Figures, Survey, duration};
 use super::watch::Watch;
 use crate::counters::recorder_address;
-use crate::spans::{CappedNames, SpanKey};
+use crate::names::CodeNames;
+use crate::spans::SpanKey;
 
 /// How long there is no second line about the operations of one name, in nanoseconds.
 const LINE_EVERY: u64 = 10_000_000_000;
@@ -24,7 +25,7 @@ const POLL_DURATION: &str = "obskit_blocking_poll_duration_seconds";
 
 /// What was said so far.
 pub(super) struct Report {
-    names: CappedNames,
+    names: CodeNames,
     state: Mutex<State>,
 }
 
@@ -46,7 +47,7 @@ struct Lines {
 
 impl Report {
     pub(super) fn new(max_names: usize) -> Self {
-        Self { names: CappedNames::new(max_names), state: Mutex::default() }
+        Self { names: CodeNames::new(max_names), state: Mutex::default() }
     }
 
     /// Shows how many spans are open, how old the oldest is and how many are stuck, by name.

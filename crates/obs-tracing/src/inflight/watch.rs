@@ -27,7 +27,7 @@ const LONGEST_PERIOD: Duration = Duration::from_secs(1);
 /// Watches the open spans of one pipeline.
 pub(crate) struct Watch {
     pub(super) table: Arc<SpanTable>,
-    pub(super) rules: FieldRules,
+    pub(super) rules: Arc<FieldRules>,
     pub(super) limits: Limits,
     pub(super) stacks: Option<Arc<dyn ThreadStacks>>,
     pub(super) report: Report,
@@ -70,7 +70,7 @@ impl Watch {
     pub(crate) fn start(
         config: InFlightConfig,
         table: Arc<SpanTable>,
-        rules: FieldRules,
+        rules: Arc<FieldRules>,
     ) -> Result<Arc<Self>, Error> {
         let watch = Arc::new(Self {
             table,

@@ -6,6 +6,8 @@ pub(crate) mod record;
 mod text;
 pub(crate) mod write;
 
+use std::sync::Arc;
+
 use obs_model::{Context, Level, SpanId, Timestamp, TraceId};
 
 use crate::config::LogFormat;
@@ -29,7 +31,7 @@ pub(crate) struct Scratch {
 /// What every line of one layer has in common.
 #[derive(Debug)]
 pub(crate) struct LineRules {
-    pub(crate) fields: FieldRules,
+    pub(crate) fields: Arc<FieldRules>,
     pub(crate) format: LogFormat,
     /// Whether text for people has colours.
     pub(crate) colored: bool,

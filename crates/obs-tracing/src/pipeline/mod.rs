@@ -27,6 +27,7 @@ use crate::otlp::Export;
 use crate::sampling::Sampling;
 use crate::spans::ids::SpanIds;
 use crate::spans::{self, NewSpan, SpanKey, SpanMetrics, SpanTable};
+use crate::traces::Recorder;
 
 /// The subscriber of a process.
 ///
@@ -40,44 +41,49 @@ pub(crate) struct Pipeline {
     spans: Arc<SpanTable>,
     /// What measures spans, if anything does.
     measured: Option<SpanMetrics>,
+    /// What keeps spans that closed, if anything does.
+    recorder: Option<Recorder>,
+    /// What watches open spans, if anything does.
+    watch: Option<Arc<Watch>>,
     /// Which traces are exported; `None` when there is no export.
     sampling: Option<Sampling>,
     #[cfg(feature = "http")]
     propagators: Vec<crate::http::Propagator>,
     #[cfg(feature = "otlp")]
     export: Option<Export>,
-    /// What watches open spans, if anything does.
-    watch: Option<Arc<Watch>>,
+}
+
+/// What a pipeline is made of.
+pub(crate) struct PipelineParts {
+    pub(crate) events: EventLog,
+    pub(crate) control: LevelControl,
+    pub(crate) spans: Arc<SpanTable>,
+    pub(crate) measured: Option<SpanMetrics>,
+    pub(crate) recorder: Option<Recorder>,
+    pub(crate) watch: Option<Arc<Watch>>,
+    pub(crate) sampling: Option<Sampling>,
+    #[cfg(feature = "http")]
+    pub(crate) propagators: Vec<crate::http::Propagator>,
+    #[cfg(feature = "otlp")]
+    pub(crate) export: Option<Export>,
 }
 
 impl Pipeline {
-    pub(crate) fn new(
-        events: EventLog,
-        control: LevelControl,
-        spans: Arc<SpanTable>,
-        measured: Option<SpanMetrics>,
-        sampling: Option<Sampling>,
-        #[cfg(feature = "http")] propagators: Vec<crate::http::Propagator>,
-        #[cfg(feature = "otlp")] export: Option<Export>,
-    ) -> Self {
+    pub(crate) fn new(parts: PipelineParts) -> Self {
         Self {
-            events,
-            filter: NoSpans.with(control.clone()),
-            control,
-            spans,
-            measured,
-            sampling,
+            events: parts.events,
+            filter: NoSpans.with(parts.control.clone()),
+            control: parts.control,
+            spans: parts.spans,
+            measured: parts.measured,
+            recorder: parts.recorder,
+            watch: parts.watch,
+            sampling: parts.sampling,
             #[cfg(feature = "http")]
-            propagators,
+            propagators: parts.propagators,
             #[cfg(feature = "otlp")]
-            export,
-            watch: None,
+            export: parts.export,
         }
-    }
-
-    /// The same pipeline, whose open spans are watched.
-    pub(crate) fn watched_by(self, watch: Option<Arc<Watch>>) -> Self {
-        Self { watch, ..self }
     }
 
     pub(crate) fn spans(&self) -> &SpanTable {
@@ -115,6 +121,11 @@ impl Pipeline {
             if let Some((Some(place), Some(opened), failed)) = closed {
                 measured.record(place, opened.elapsed(), failed);
             }
+        }
+        if let Some(recorder) = &self.recorder
+            && let Some(forgotten) = self.spans.with(key, |state| recorder.close(state))
+        {
+            forgotten.count();
         }
         #[cfg(feature = "otlp")]
         if let Some((export, id)) = self.exported(key) {
@@ -170,9 +181,13 @@ impl Subscriber for Pipeline {
         let exported = false;
         let opened = self.measured.is_some().then(Instant::now);
         let watched_since = self.watch.as_ref().map(|watch| watch.now());
+        let began = self.recorder.as_ref().map(Recorder::now);
         let metadata = attributes.metadata();
-        let new = NewSpan { ids, metadata, parent, exported, opened, watched_since };
+        let new = NewSpan { ids, metadata, parent, exported, opened, watched_since, began };
         let opened = self.spans.open(new, |raw| {
+            if let Some(recorder) = &self.recorder {
+                recorder.add_context(raw);
+            }
             attributes.record(&mut RawVisitor { rules: self.field_rules(), raw });
         });
         let Some(key) = opened else {

@@ -12,7 +12,8 @@ use super::statics::StaticFields;
 use super::{Line, LineSink, LogSink, ShipRuntime, SinkFilter, SinkStart};
 use crate::Error;
 use crate::counters::count_dropped;
-use crate::pipeline::queue::{Batch, Drain, LineQueue, QueueLimits};
+use crate::pipeline::SinkQueue;
+use crate::pipeline::queue::{Batch, CloseOnDrop, Drain, LineQueue, QueueLimits};
 
 /// How many lines are read at a time: a line that is taken apart needs several times its length.
 const CHUNK: usize = 256;
@@ -37,9 +38,9 @@ struct Fanout {
 /// All sinks, as those see them who wait for them.
 #[derive(Clone)]
 pub(crate) struct Sinks {
-    pub(crate) queue: LineQueue,
+    queue: LineQueue,
     /// The least important level that any of them wants.
-    pub(crate) level: Level,
+    level: Level,
     deliveries: Arc<[Delivery]>,
     ship: Option<Arc<ShipRuntime>>,
 }
@@ -101,6 +102,11 @@ pub(crate) fn start(
 }
 
 impl Sinks {
+    /// Where they get their lines from; their thread ends when it is gone.
+    pub(crate) fn queue(&self) -> SinkQueue {
+        SinkQueue { queue: CloseOnDrop(self.queue.clone()), level: self.level }
+    }
+
     /// Waits until every line logged so far is sent, and stops if `close`; a sentence for each sink that did not send
     /// everything.
     pub(crate) fn finish(&self, until: Instant, close: bool) -> Vec<String> {

@@ -6,8 +6,8 @@ use std::time::Duration;
 use metrics::{Counter, Histogram};
 use tracing_core::Metadata;
 
-use super::names::CappedNames;
 use crate::counters::recorder_address;
+use crate::names::CodeNames;
 
 /// The places in the code whose handles a thread keeps at hand; one more takes the place of another.
 const KEPT: usize = 256;
@@ -15,7 +15,7 @@ const KEPT: usize = 256;
 /// The metrics of the spans of one pipeline.
 pub(crate) struct SpanMetrics {
     owner: u32,
-    names: CappedNames,
+    names: CodeNames,
 }
 
 struct Handles {
@@ -33,7 +33,7 @@ thread_local! {
 
 impl SpanMetrics {
     pub(crate) fn new(owner: u32, max_names: usize) -> Self {
-        Self { owner, names: CappedNames::new(max_names) }
+        Self { owner, names: CodeNames::new(max_names) }
     }
 
     /// Counts a span that closed.

@@ -8,10 +8,8 @@ mod current;
 mod free;
 pub(crate) mod ids;
 mod metrics;
-mod names;
 mod table;
 
 pub(crate) use current::{enter, exit, innermost};
 pub(crate) use metrics::SpanMetrics;
-pub(crate) use names::CappedNames;
 pub(crate) use table::{NewSpan, SpanKey, SpanState, SpanTable};

@@ -2,8 +2,9 @@
 
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
+use obs_model::FieldValue;
 use parking_lot::Mutex;
 use tracing_core::Metadata;
 use tracing_core::span::Id;
@@ -75,6 +76,8 @@ pub(crate) struct NewSpan {
     pub(crate) opened: Option<Instant>,
     /// When it opens by the time that open spans are watched by, if they are.
     pub(crate) watched_since: Option<u64>,
+    /// When it opened by the pipeline's clock, if something is kept of it when it closes.
+    pub(crate) began: Option<Duration>,
 }
 
 /// What is known of an open span.
@@ -91,6 +94,10 @@ pub(crate) struct SpanState {
     raw: RawFields,
     /// The others, rendered.
     rendered: FieldBuffer,
+    /// When it opened by the pipeline's clock, if something is kept of it when it closes.
+    pub(crate) began: Option<Duration>,
+    /// The others as they were given, if something is kept of the span when it closes.
+    settled: RawFields,
     /// The span that stands for it where spans are exported.
     #[cfg(feature = "otlp")]
     pub(crate) exported: Option<Id>,
@@ -103,9 +110,34 @@ impl SpanState {
             && let Some(place) = self.metadata
         {
             let keys = keys_of(place, rules.owner, &rules.redactor);
+            if self.began.is_some() {
+                self.settle(rules);
+            }
             self.raw.render_into(&mut self.rendered, &keys, rules);
         }
         &mut self.rendered
+    }
+
+    /// Keeps the values that are about to be rendered as they were given, within the bounds of a line.
+    fn settle(&mut self, rules: &FieldRules) {
+        let (values, bytes) = (2 * rules.max_fields, 2 * rules.max_bytes);
+        self.settled.append(&self.raw);
+        if self.settled.exceeds(values, bytes) {
+            self.settled.forget_replaced();
+            self.settled.shorten(values, bytes);
+        }
+    }
+
+    /// The span's own values as they were given: those that were rendered, then the others.
+    pub(crate) fn given(&self) -> [&RawFields; 2] {
+        [&self.settled, &self.raw]
+    }
+
+    /// Adds a field whose name is only known at run time to what is kept of the span.
+    pub(crate) fn keep_named(&mut self, name: &str, value: &FieldValue) {
+        if self.began.is_some() {
+            self.settled.put_named(name, value);
+        }
     }
 
     /// Adds values that the span got later.
@@ -168,6 +200,7 @@ impl SpanTable {
         state.parent = new.parent;
         state.opened = new.opened;
         state.failed = false;
+        state.began = new.began;
         fill(&mut state.raw);
         if let Some(at) = new.watched_since {
             slot.activity.open(at);
@@ -204,11 +237,13 @@ impl SpanTable {
         let mut state = slot.state.lock();
         let parent = state.parent.take();
         state.metadata = None;
-        if state.raw.capacity() + state.rendered.capacity() > KEPT_BYTES {
-            (state.raw, state.rendered) = Default::default();
+        let kept = state.raw.capacity() + state.rendered.capacity() + state.settled.capacity();
+        if kept > KEPT_BYTES {
+            (state.raw, state.rendered, state.settled) = Default::default();
         } else {
             state.raw.clear();
             state.rendered.clear();
+            state.settled.clear();
         }
         #[cfg(feature = "otlp")]
         {
@@ -306,6 +341,8 @@ impl Slot {
                 failed: false,
                 raw: RawFields::default(),
                 rendered: FieldBuffer::default(),
+                began: None,
+                settled: RawFields::default(),
                 #[cfg(feature = "otlp")]
                 exported: None,
             }),
@@ -365,6 +402,7 @@ mod tests {
             exported: false,
             opened: None,
             watched_since: None,
+            began: None,
         };
         table.open(new, |_| {})
     }

@@ -5,6 +5,7 @@ mod client;
 mod database;
 #[cfg(all(feature = "http", feature = "otlp"))]
 mod export;
+mod finished;
 mod in_flight;
 mod lines;
 #[cfg(feature = "http")]

@@ -135,6 +135,8 @@ pub struct TraceSettings {
     pub rules: Vec<(String, f64)>,
     /// The forms in which ids travel, as `OTEL_PROPAGATORS` lists them; `tracecontext`.
     pub propagators: String,
+    /// How many bytes of memory the spans that finished last are kept in; 4 MiB, and 0 keeps none.
+    pub memory_bytes: usize,
     /// How many names of spans are measured; 200, and 0 measures none.
     pub span_metrics: usize,
 }
@@ -146,6 +148,7 @@ impl Default for TraceSettings {
             sampler_share: 1.0,
             rules: Vec::new(),
             propagators: String::from("tracecontext"),
+            memory_bytes: 4 << 20,
             span_metrics: 200,
         }
     }

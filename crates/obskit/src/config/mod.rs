@@ -86,6 +86,8 @@ pub struct MetricsSettings {
     pub enabled: bool,
     /// Whether the business families are recorded; true.
     pub business: bool,
+    /// Whether what sqlx says about its queries becomes the database metrics; false.
+    pub sqlx: bool,
     /// The namespace of the workflow and tool families, such as `analyst`; none.
     pub namespace: String,
     /// How long a series that nobody records any more is still shown; for good unless set.
@@ -273,6 +275,7 @@ impl Default for Settings {
             metrics: MetricsSettings {
                 enabled: true,
                 business: true,
+                sqlx: false,
                 namespace: String::new(),
                 idle_timeout: None,
                 exemplars: false,

@@ -99,6 +99,10 @@ settings! {
     "How long a series that nobody records any more is still shown.",
     |s, text| s.metrics.idle_timeout = Some(duration_within(text, SECOND, 366 * DAY)?);
 
+    "metrics.sqlx", [], "false",
+    "Whether what sqlx says about its queries becomes the database metrics, for services that do not wrap them.",
+    |s, text| s.metrics.sqlx = boolean(text)?;
+
     "metrics.exemplars", [], "false",
     "Whether histograms keep the trace ids of some observations, for OpenMetrics and protobuf scrapes.",
     |s, text| s.metrics.exemplars = boolean(text)?;
@@ -183,6 +187,10 @@ settings! {
     "traces.span_metrics", [], "200",
     "How many names of spans are measured (`span_requests_total`, `span_errors_total`, `span_duration_ms`); 0 measures none.",
     |s, text| s.traces.span_metrics = parsed(text, "a whole number of names")?;
+
+    "traces.memory_mib", [], "4",
+    "How much memory the spans that finished last are kept in, in MiB; 0 keeps none.",
+    |s, text| s.traces.memory_bytes = mebibytes(text, 0)?;
 
     "otlp.endpoint", ["OTEL_EXPORTER_OTLP_ENDPOINT"], "none: nothing is exported",
     "The OTLP collector's base URL (HTTP, protobuf); `/v1/traces` and `/v1/metrics` are added.",

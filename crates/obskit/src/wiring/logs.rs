@@ -36,7 +36,9 @@ pub(crate) fn start(
     log.callsite_limit = limit.map(|(lines, period)| CallsiteLimit { lines, period });
     log.keep_one_in.clone_from(&settings.log.keep_one_in);
     log.redactor = settings.log.redaction.redactor();
+    log.sqlx_metrics = settings.metrics.enabled && settings.metrics.sqlx;
     let traces = &settings.traces;
+    log.span_memory = Some(traces.memory_bytes).filter(|bytes| *bytes > 0);
     log.span_metrics = Some(traces.span_metrics).filter(|names| *names > 0);
     log.propagators = Propagator::list(&traces.propagators).map_err(failed)?;
     log.output = output;

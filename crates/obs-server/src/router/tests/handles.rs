@@ -325,3 +325,88 @@ mod health {
         }
     }
 }
+
+#[cfg(feature = "tracing")]
+mod traces {
+    use obs_model::{Context, Resource};
+    use obs_tracing::{LogConfig, LogOutput};
+
+    use super::*;
+
+    /// A listener that shows a trace of two spans, of which the inner one failed.
+    fn admin() -> Admin {
+        let admin = Admin::new();
+        let mut config = LogConfig::new(Resource::new("test"));
+        config.output = LogOutput::Writer(Box::new(std::io::sink()));
+        config.span_memory = Some(1 << 20);
+        config.clock = Arc::clone(&admin.clock) as _;
+        let (dispatch, handle) = obs_tracing::build(config).unwrap();
+        let _entered = Context::new().with_user("<u-1>").enter();
+        tracing::dispatcher::with_default(&dispatch, || {
+            tracing::info_span!("order", order = 42, password = "hunter2").in_scope(|| {
+                admin.clock.advance(Duration::from_millis(20));
+                tracing::info_span!("pay").in_scope(|| tracing::error!("declined"));
+            });
+        });
+        admin.with(|state| state.with_tracing(handle))
+    }
+
+    #[tokio::test]
+    async fn finished_spans_are_searched_and_a_trace_is_told_as_a_tree() {
+        let admin = admin();
+        let found = |path: &str| {
+            let path = format!("/api/obskit/v1/spans/finished{path}");
+            let admin = &admin;
+            async move { admin.get(&path).await.json()["spans"].clone() }
+        };
+        let all = found("").await;
+        assert_eq!((&all[0]["name"], &all[1]["name"]), (&json!("order"), &json!("pay")));
+        assert_eq!(all[0]["durationMs"], 20.0);
+        assert_eq!(all[0]["fields"]["order"], 42);
+        assert_eq!(all[0]["fields"]["userId"], "<u-1>");
+        assert_eq!(all[0]["start"], "2026-01-05T10:00:00.000Z");
+        assert!(!all.to_string().contains("hunter2"));
+        let names = |spans: Value| -> Vec<String> {
+            let spans = spans.as_array().unwrap().iter();
+            spans.map(|span| span["name"].as_str().unwrap().to_owned()).collect()
+        };
+        let trace = all[0]["traceId"].as_str().unwrap();
+        for (query, expected) in [
+            ("?status=error", vec!["pay"]),
+            ("?status=ok&min_duration_ms=20", vec!["order"]),
+            ("?name=pay&user=%3Cu-1%3E", vec!["pay"]),
+            ("?correlation=none", vec![]),
+            ("?text=42&from=2026-01-05T10:00:00Z&to=1767607300", vec!["order"]),
+            ("?limit=1", vec!["order"]),
+            (&format!("?trace={trace}&text=PA"), vec!["order", "pay"]),
+        ] {
+            assert_eq!(names(found(query).await), expected, "{query}");
+        }
+        let tree = admin.get(&format!("/api/obskit/v1/traces/{trace}")).await.json();
+        assert_eq!(tree["traceId"], trace);
+        let depths: Vec<_> =
+            tree["spans"].as_array().unwrap().iter().map(|s| &s["depth"]).collect();
+        assert_eq!(depths, [0, 1]);
+        assert_eq!(tree["spans"][1]["parentIndex"], 0);
+        assert_eq!(tree["spans"][1]["parentSpanId"], tree["spans"][0]["spanId"]);
+    }
+
+    #[tokio::test]
+    async fn a_search_that_is_not_understood_and_an_unknown_trace_are_refused() {
+        let admin = admin();
+        for (path, status, part) in [
+            ("spans/finished?status=maybe", StatusCode::BAD_REQUEST, "error or ok"),
+            ("spans/finished?trace=xyz", StatusCode::BAD_REQUEST, "32 lower-case"),
+            ("spans/finished?from=noon", StatusCode::BAD_REQUEST, "RFC 3339"),
+            ("spans/finished?limit=0", StatusCode::BAD_REQUEST, "1 to 1000"),
+            ("traces/xyz", StatusCode::BAD_REQUEST, "32 lower-case"),
+            ("traces/0000000000000000000000000000000a", StatusCode::NOT_FOUND, "no finished span"),
+        ] {
+            let (given, _, message) = admin.get(&format!("/api/obskit/v1/{path}")).await.refusal();
+            assert_eq!(given, status, "{path}");
+            assert!(message.contains(part), "{path}: {message}");
+        }
+        let (status, code, _) = Admin::new().get("/api/obskit/v1/spans/finished").await.refusal();
+        assert_eq!((status, &*code), (StatusCode::NOT_FOUND, "not_enabled"));
+    }
+}
