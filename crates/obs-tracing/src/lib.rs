@@ -79,6 +79,11 @@
 //! `obskit_spans_exported_total`, `obskit_spans_failed_total`, `obskit_spans_dropped_total{reason}` (`queue_full`, `closed`,
 //! `too_many_open`), `obskit_span_memory_dropped_total{reason}` (`evicted`, `too_large`), with [`LogConfig::in_flight`]
 //! those of [`InFlight`], and those of [`http`], [`client`], [`db`], [`tools`] and [`websocket`].
+//! `obskit_spans_exported_total`, `obskit_spans_failed_total`,
+//! `obskit_spans_dropped_total{reason}` (`queue_full`, `closed`, `too_many_open`), and those of [`http`]. Sinks that send
+//! lines away have the `obskit_delivery_…` series of their destination, which is named as the sink; a file also has
+//! `obskit_log_file_rotations_total{destination,result}` (`ok`, `failed`) and
+//! `obskit_log_file_upkeep_failures_total{destination}`, of compressing and removing rotated files.
 //!
 //! # Features
 //!
@@ -86,6 +91,8 @@
 //! |---|---|
 //! | `http` (default) | [`http`]: the tower layer for axum; [`client`]: the one for clients, and propagation to other services |
 //! | `reqwest` | [`client::SendObserved`](client) for requests of reqwest |
+//! | `file-gzip` (default), `file-zstd` | [`sink::FileCompression`]: rotated log files compressed |
+//! | `http` (default) | [`http`]: the tower layer for axum, and propagation to other services |
 //! | `otlp` (default) | `OtlpConfig`: export of spans by OTLP over HTTP |
 //!
 //! # Limits

@@ -5,6 +5,7 @@
 //! service whose executor is blocked still ships what it said, and shipping never causes lines that would be shipped.
 
 pub(crate) mod fanout;
+mod file;
 mod filter;
 mod line;
 mod ship;
@@ -16,6 +17,7 @@ use std::sync::Arc;
 use obs_delivery::{Delivery, DeliveryBuilder, DeliveryConfig, Overflow, Priority, Spool};
 use obs_model::{Clock, FieldValue, Level, Resource};
 
+pub use file::{FileCompression, FileConfig, FileSync, Keep, Reopen, Rotation, RotationPeriod};
 pub use filter::SinkFilter;
 pub use line::Line;
 pub(crate) use line::LineHead;
@@ -37,6 +39,11 @@ pub trait LineSink: Send {
 pub trait IntoSink: Send {
     /// What is wrong with the settings, all of it; each sentence says what would be accepted.
     fn problems(&self) -> Vec<String>;
+
+    /// Adapts to this kind of sink how it queues and sends, before [`LogSink::with_delivery`] does.
+    fn adapt(&self, delivery: &mut DeliveryConfig) {
+        let _ = delivery;
+    }
 
     /// Starts the sink. There is a current tokio runtime, with timers and I/O.
     ///
@@ -144,15 +151,17 @@ pub struct LogSink {
 impl LogSink {
     /// A sink of some kind. Its name tells it from others, in series and in messages.
     ///
-    /// It holds 16,384 lines or 16 MiB until they are sent, drops the less important first, and tries for an hour.
+    /// It holds 16,384 lines or 16 MiB until they are sent, drops the less important first, and tries for an hour, unless
+    /// the kind of sink knows better.
     pub fn new(name: impl Into<String>, kind: impl IntoSink + 'static) -> Self {
         let name = name.into();
-        let delivery = DeliveryConfig {
+        let mut delivery = DeliveryConfig {
             capacity: 16_384,
             overflow: Overflow::ByPriority,
             retry: obs_delivery::RetryPolicy::patient(std::time::Duration::from_secs(3_600)),
             ..DeliveryConfig::named(name.as_str())
         };
+        kind.adapt(&mut delivery);
         Self {
             name,
             filter: SinkFilter::default(),
