@@ -19,6 +19,12 @@ pub(crate) enum Kind {
     #[cfg(feature = "http")]
     #[error("http client for {origin} could not be set up")]
     Client { origin: String, source: Box<dyn std::error::Error + Send + Sync> },
+    #[cfg(feature = "tls")]
+    #[error("the settings for TLS are not valid: {}", problems.join("; "))]
+    Tls { problems: Vec<String> },
+    #[cfg(feature = "tls")]
+    #[error("the root certificates of the operating system could not be loaded")]
+    Roots { source: Box<dyn std::error::Error + Send + Sync> },
 }
 
 impl Error {
@@ -32,6 +38,10 @@ impl Error {
             Kind::Http { .. } => true,
             #[cfg(feature = "http")]
             Kind::Client { .. } => false,
+            #[cfg(feature = "tls")]
+            Kind::Tls { .. } => true,
+            #[cfg(feature = "tls")]
+            Kind::Roots { .. } => false,
         }
     }
 

@@ -117,6 +117,7 @@
 //! # Features
 //!
 //! - `http` (default): [`HttpTransport`], POST over HTTP and HTTPS with reqwest, rustls and ring.
+//! - `tls`: [`TlsConfig`] for transports of one's own; `http` brings it along.
 //! - `spool`: `StoreSpool`, a [`Spool`] in the file of an `obs_store::Store`.
 //! - `gzip`, `snappy` (default) and `zstd`: the kinds of [`Compression`].
 //!
@@ -141,6 +142,8 @@ mod self_metrics;
 mod spool;
 mod state;
 mod status;
+#[cfg(feature = "tls")]
+mod tls;
 mod transport;
 mod worker;
 
@@ -152,8 +155,7 @@ pub use delivery::{Delivery, DeliveryBuilder};
 pub use error::Error;
 #[cfg(feature = "http")]
 pub use http::{
-    Answer, Classifier, HttpConfig, HttpMethod, HttpTransport, Pem, Proxy, StandardAnswers,
-    TlsConfig, Verdict,
+    Answer, Classifier, HttpConfig, HttpMethod, HttpTransport, Proxy, StandardAnswers, Verdict,
 };
 pub use message::{Message, Priority};
 pub use self_metrics::describe;
@@ -163,4 +165,6 @@ pub use spool::{Spool, SpoolError, SpoolRecord, Spooled};
 pub use status::{
     DeliveryReport, DeliveryStatus, DropCounts, EndpointStatus, FlushReport, LastError, Phase,
 };
+#[cfg(feature = "tls")]
+pub use tls::{Pem, TlsConfig};
 pub use transport::{ItemOutcome, SendError, SendFuture, Transport};

@@ -7,7 +7,8 @@ use std::time::Duration;
 use obs_model::{Clock, REDACTED, Redactor, SystemClock};
 use url::Url;
 
-use super::{Classifier, Proxy, StandardAnswers, TlsConfig, origin};
+use super::{Classifier, Proxy, StandardAnswers, origin};
+use crate::TlsConfig;
 
 /// Where and how to send over HTTP.
 ///

@@ -4,7 +4,6 @@ mod answer;
 mod config;
 mod proxy;
 mod retry_after;
-mod tls;
 
 use std::fmt;
 use std::sync::Arc;
@@ -19,7 +18,6 @@ pub use answer::{Answer, Classifier, StandardAnswers, Verdict};
 use config::Secrecy;
 pub use config::{HttpConfig, HttpMethod};
 pub use proxy::Proxy;
-pub use tls::{Pem, TlsConfig};
 
 use crate::error::Kind;
 use crate::{Error, Message, SendError, SendFuture, Transport};
@@ -79,7 +77,8 @@ impl HttpTransport {
             return Err(Kind::Http { problems }.into());
         };
         let origin = origin(&url);
-        let client = tls.client_config(url.scheme() == "https").and_then(|tls| {
+        let client = tls.client_config(url.scheme() == "https").and_then(|mut tls| {
+            tls.alpn_protocols = vec![b"http/1.1".to_vec()];
             let builder = Client::builder()
                 .tls_backend_preconfigured(tls)
                 .redirect(reqwest::redirect::Policy::none())

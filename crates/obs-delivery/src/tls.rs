@@ -10,6 +10,9 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::{ClientConfig, RootCertStore};
 use rustls_platform_verifier::BuilderVerifierExt;
 
+use crate::Error;
+use crate::error::Kind;
+
 /// Certificates or a key in PEM form, RFC 7468.
 #[derive(Clone)]
 pub struct Pem(Source);
@@ -105,7 +108,23 @@ impl TlsConfig {
         self
     }
 
-    pub(super) fn checked(&self, problems: &mut Vec<String>) -> Checked {
+    /// What a transport of one's own needs to talk TLS: the settings of a client of rustls 0.23, with ring, and without
+    /// a protocol of the application's (ALPN).
+    ///
+    /// # Errors
+    ///
+    /// `is_config` if a certificate or a key cannot be read; the message lists every problem. Another error if the
+    /// operating system's root certificates cannot be loaded.
+    pub fn client_config(&self) -> Result<ClientConfig, Error> {
+        let mut problems = Vec::new();
+        let checked = self.checked(&mut problems);
+        if !problems.is_empty() {
+            return Err(Kind::Tls { problems }.into());
+        }
+        checked.client_config(true).map_err(|source| Kind::Roots { source }.into())
+    }
+
+    pub(crate) fn checked(&self, problems: &mut Vec<String>) -> Checked {
         let mut roots = RootCertStore::empty();
         for pem in &self.roots {
             match pem.certificates() {
@@ -145,14 +164,14 @@ impl TlsConfig {
 }
 
 /// What could be read of a config.
-pub(super) struct Checked {
+pub(crate) struct Checked {
     roots: Option<RootCertStore>,
     identity: Option<rustls::sign::CertifiedKey>,
 }
 
 impl Checked {
     /// A config that carries its own crypto provider, so that the process's default is neither used nor set.
-    pub(super) fn client_config(
+    pub(crate) fn client_config(
         self,
         needs_roots: bool,
     ) -> Result<ClientConfig, Box<dyn std::error::Error + Send + Sync>> {
@@ -164,13 +183,11 @@ impl Checked {
             // Plain HTTP must also work where there are no root certificates, as in an empty container.
             None => builder.with_root_certificates(RootCertStore::empty()),
         };
-        let mut tls = match self.identity {
+        Ok(match self.identity {
             Some(identity) => builder.with_client_cert_resolver(Arc::new(
                 rustls::sign::SingleCertAndKey::from(identity),
             )),
             None => builder.with_no_client_auth(),
-        };
-        tls.alpn_protocols = vec![b"http/1.1".to_vec()];
-        Ok(tls)
+        })
     }
 }
