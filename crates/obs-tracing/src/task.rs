@@ -10,7 +10,6 @@ use tracing::field::Empty;
 use tracing::{Instrument, Span};
 
 use crate::fields::keys::Key;
-use crate::may_block;
 use crate::spans::ids::with_state;
 
 /// A future that keeps the context and the span that are current here and now, wherever it is polled: for executors
@@ -82,7 +81,7 @@ where
     W: FnOnce() -> R + Send + 'static,
     R: Send + 'static,
 {
-    tokio::task::spawn_blocking(carry_fn(|| may_block(work)))
+    tokio::task::spawn_blocking(carry_fn(work))
 }
 
 /// As [`spawn`], for a future that stays on this thread.

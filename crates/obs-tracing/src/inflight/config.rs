@@ -38,11 +38,11 @@ pub struct InFlightConfig {
     /// The names of spans that may wait for as long as they like, such as that of a consumer that waits for messages:
     /// they never count as stuck. Empty by default.
     pub waiting: Vec<String>,
-    /// How long a tokio task may hold its thread in one go before it counts as blocking the executor: the time for
-    /// which one span is entered without a break. 1 ms to 7 days; 100 ms by default.
+    /// How long a span may be entered without a break on a thread that runs tokio's tasks before it counts as blocking
+    /// the executor. 1 ms to 7 days; 100 ms by default.
     pub blocking_after: Duration,
-    /// The names of spans that may hold their thread, because they run where that does no harm, such as in
-    /// `tokio::task::spawn_blocking`: see also [`spawn_blocking`](crate::spawn_blocking). Empty by default.
+    /// The names of spans that may hold their thread, because nobody waits for it, such as on a runtime of their own:
+    /// see also [`may_block`](crate::may_block). Empty by default.
     pub may_block: Vec<String>,
     /// How often the numbers of open spans are counted for the metrics. 1 ms to 7 days; 5 s by default.
     pub sample_interval: Duration,

@@ -58,10 +58,10 @@ pub(crate) use watch::Watch;
 /// for [`InFlightConfig::stuck_after`]. A request that waits for a task of its own is not stuck as long as something
 /// happens in that task's spans. Spans that wait by nature are named in [`InFlightConfig::waiting`].
 ///
-/// A span **blocks** when it has been entered on one thread without a break for [`InFlightConfig::blocking_after`] inside
-/// of a tokio task: a poll that long keeps the thread from all other tasks. Of several such spans in each other the
-/// innermost is blamed. Work that may hold its thread is run by [`spawn_blocking`](crate::spawn_blocking) or within
-/// [`may_block`](crate::may_block); tokio does not tell its own `spawn_blocking` from a task.
+/// A span **blocks** when it has been entered without a break for [`InFlightConfig::blocking_after`] on a thread that runs
+/// tokio's tasks: a poll that long keeps the thread from all other tasks. Of several such spans in each other the innermost
+/// is blamed. Blocking work belongs on threads of its own ([`spawn_blocking`](crate::spawn_blocking)), or, with
+/// `tokio::task::block_in_place`, within [`may_block`](crate::may_block).
 ///
 /// # Metrics
 ///

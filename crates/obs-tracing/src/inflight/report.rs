@@ -16,6 +16,9 @@ use crate::spans::SpanKey;
 /// How long there is no second line about the operations of one name, in nanoseconds.
 const LINE_EVERY: u64 = 10_000_000_000;
 
+/// A millisecond in nanoseconds.
+const MILLISECOND: u64 = 1_000_000;
+
 const OPEN: &str = "obskit_operations_in_flight";
 const OLDEST: &str = "obskit_operation_oldest_seconds";
 const STUCK: &str = "obskit_operations_stuck";
@@ -112,8 +115,8 @@ impl Report {
 
     /// Says that an operation holds up its thread now.
     fn warn_holding(&self, watch: &Watch, one: &Blocking) {
-        let Some(withheld) = self.may_write(one.place.name(), watch.now()) else { return };
-        let (thread, held_ms) = (one.thread.name.as_deref(), milliseconds(duration(one.time)));
+        let Some(withheld) = self.may_write(one.place.name(), watch.now(), false) else { return };
+        let (thread, held_ms) = (one.thread.name.as_deref(), one.time / MILLISECOND);
         let stack = watch.stacks.as_ref().zip(one.thread.os_id);
         let stack = stack.and_then(|(stacks, thread)| stacks.stack_of(thread));
         let stack = stack.map(|stack| stack.join("\n"));
@@ -142,14 +145,14 @@ impl Report {
         task: u64,
         time: Duration,
     ) {
-        let Some(withheld) = self.may_write(place.name(), watch.now()) else { return };
+        let Some(withheld) = self.may_write(place.name(), watch.now(), true) else { return };
         let thread = std::thread::current();
         watch.with_open(key, || {
             tracing::warn!(
                 target: "obskit::in_flight",
                 parent: key.id(),
                 operation = place.name(),
-                held_ms = milliseconds(time),
+                held_ms = time.as_millis() as u64,
                 thread = thread.name(),
                 task,
                 withheld = some(withheld),
@@ -158,8 +161,9 @@ impl Report {
         });
     }
 
-    /// Whether there may be a line about this operation now; if so, how many were withheld before.
-    fn may_write(&self, name: &'static str, now: u64) -> Option<u64> {
+    /// Whether there may be a line about this operation now; if so, how many were withheld before. One that may not be is
+    /// such a line if it `counts`: what is still going on is looked at again.
+    fn may_write(&self, name: &'static str, now: u64, counts: bool) -> Option<u64> {
         let name = self.names.label(name);
         let mut state = self.state.lock();
         let Some(lines) = state.lines.get_mut(name) else {
@@ -167,16 +171,12 @@ impl Report {
             return Some(0);
         };
         if now.saturating_sub(lines.last) < LINE_EVERY {
-            lines.withheld += 1;
+            lines.withheld += u64::from(counts);
             return None;
         }
         lines.last = now;
         Some(std::mem::take(&mut lines.withheld))
     }
-}
-
-fn milliseconds(time: Duration) -> f64 {
-    time.as_secs_f64() * 1_000.0
 }
 
 /// A number that is not worth telling when it is zero.

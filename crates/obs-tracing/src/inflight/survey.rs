@@ -97,7 +97,7 @@ pub(super) fn blocking(watch: &Watch, now: u64, entered: &[Entered]) -> Vec<Bloc
             let innermost =
                 thread.iter().rev().find(|one| held(one) >= watch.limits.blocking_after)?;
             let place = watch.table.with(innermost.key, |state| state.metadata).flatten()?;
-            watch.is_blamed(place, innermost.task, innermost.may_block).then(|| Blocking {
+            watch.is_blamed(place, innermost.waited_for).then(|| Blocking {
                 key: innermost.key,
                 place,
                 thread: Arc::clone(&innermost.thread),

@@ -35,7 +35,7 @@ struct Frame {
     /// How much of the time was reported as blocking already.
     reported: AtomicU64,
     owner: AtomicU32,
-    may_block: AtomicBool,
+    waited_for: AtomicBool,
 }
 
 /// A span that a thread has left.
@@ -44,7 +44,8 @@ pub(super) struct Left {
     pub(super) since: u64,
     pub(super) task: u64,
     pub(super) reported: u64,
-    pub(super) may_block: bool,
+    /// Whether tasks wait for the thread while it is in the span: it is an executor's, and nobody said that it may block.
+    pub(super) waited_for: bool,
     /// Whether the thread is still in it, because it had entered it more than once.
     pub(super) is_still_in: bool,
 }
@@ -55,7 +56,8 @@ pub(super) struct Entered {
     pub(super) key: SpanKey,
     pub(super) since: u64,
     pub(super) task: u64,
-    pub(super) may_block: bool,
+    /// As in [`Left`].
+    pub(super) waited_for: bool,
     pub(super) thread: Arc<ThreadStack>,
 }
 
@@ -87,7 +89,8 @@ pub(super) fn enter(owner: u32, key: SpanKey, at: u64) {
     // OK because a thread whose locals are gone has no later work that anybody would look at.
     let _ = LOCAL.try_with(|local| {
         let stack = local.stack.get_or_init(register);
-        stack.push(owner, key, at, current_task(), local.may_block.get());
+        let waited_for = tokio::runtime::worker_index().is_some() && !local.may_block.get();
+        stack.push(owner, key, at, current_task(), waited_for);
     });
 }
 
@@ -145,14 +148,14 @@ fn register() -> Arc<ThreadStack> {
 
 impl ThreadStack {
     #[inline]
-    fn push(&self, owner: u32, key: SpanKey, at: u64, task: u64, may_block: bool) {
+    fn push(&self, owner: u32, key: SpanKey, at: u64, task: u64, waited_for: bool) {
         let depth = self.depth.load(Ordering::Relaxed);
         let Some(frame) = self.frames.get(depth) else { return };
         frame.since.store(at, Ordering::Relaxed);
         frame.task.store(task, Ordering::Relaxed);
         frame.reported.store(0, Ordering::Relaxed);
         frame.owner.store(owner, Ordering::Relaxed);
-        frame.may_block.store(may_block, Ordering::Relaxed);
+        frame.waited_for.store(waited_for, Ordering::Relaxed);
         frame.key.store(key.number(), Ordering::Release);
         self.depth.store(depth + 1, Ordering::Release);
     }
@@ -172,7 +175,7 @@ impl ThreadStack {
             since: frame.since.load(Ordering::Relaxed),
             task: frame.task.load(Ordering::Relaxed),
             reported: frame.reported.load(Ordering::Relaxed),
-            may_block: frame.may_block.load(Ordering::Relaxed),
+            waited_for: frame.waited_for.load(Ordering::Relaxed),
             is_still_in: self.frames[..at].iter().any(is_it),
         };
         count(left);
@@ -200,7 +203,7 @@ impl ThreadStack {
                 key: SpanKey::from_number(key),
                 since: frame.since.load(Ordering::Relaxed),
                 task: frame.task.load(Ordering::Relaxed),
-                may_block: frame.may_block.load(Ordering::Relaxed),
+                waited_for: frame.waited_for.load(Ordering::Relaxed),
                 thread: Arc::clone(self),
             };
             let is_own = frame.owner.load(Ordering::Relaxed) == owner;

@@ -147,16 +147,15 @@ impl Watch {
         }
         threads::reported(self.table.owner, spent);
         let place = self.table.with(key, |state| state.metadata).flatten();
-        if let Some(place) = place.filter(|place| self.is_blamed(place, left.task, left.may_block))
-        {
+        if let Some(place) = place.filter(|place| self.is_blamed(place, left.waited_for)) {
             self.report.count_blocking(place.name(), survey::duration(own));
             self.report.warn_held(self, key, place, left.task, survey::duration(own));
         }
     }
 
-    /// Whether a span that holds its thread for long does harm: it is in a task, which should not.
-    pub(super) fn is_blamed(&self, place: &Metadata<'static>, task: u64, may_block: bool) -> bool {
-        task != 0 && !may_block && !self.limits.may_block(place.name())
+    /// Whether a span does harm that holds its thread for long.
+    pub(super) fn is_blamed(&self, place: &Metadata<'static>, waited_for: bool) -> bool {
+        waited_for && !self.limits.may_block(place.name())
     }
 
     /// Looks at the threads only: for what holds them up.
