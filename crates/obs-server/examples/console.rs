@@ -25,7 +25,9 @@ use obs_model::{Clock, Context, CorrelationId, Resource, Severity, SystemClock, 
 use obs_profiling::CpuProfiler;
 use obs_query::{Selector, SeriesStore, StoreConfig, sample_on_grid};
 use obs_server::{AdminState, ServerConfig};
+use obs_tracing::{InFlightConfig, LogConfig, LogFormat, LogOutput};
 use tower::ServiceExt as _;
+use tracing::{Instrument as _, info_span};
 
 /// The service's own state.
 #[derive(Clone)]
@@ -39,6 +41,10 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
     let registry = Registry::default();
     registry.install()?;
+    let mut log = LogConfig::new(Resource::new("library"));
+    (log.format, log.output) = (LogFormat::Text, LogOutput::Stderr);
+    log.in_flight = Some(InFlightConfig::default());
+    let logs = obs_tracing::install(log)?;
     describe_api(&registry);
     obs_server::describe();
     let store = Arc::new(SeriesStore::new(StoreConfig::default()));
@@ -62,6 +68,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     tokio::spawn(Arc::clone(&alerts).run_on_interval());
     let library = Library { folder: folder.clone(), errors: errors.clone() };
     tokio::spawn(drive(service(library.clone())));
+    tokio::spawn(take_long(library.clone()));
     tokio::spawn(index_again_and_again(library, WorkflowMetrics::new(&registry, "library")));
 
     let resource = Resource::new("library").with_version("2.3.0").with_environment("staging");
@@ -71,7 +78,8 @@ async fn main() -> Result<(), Box<dyn Error>> {
         .with_errors(errors)
         .with_alerts(alerts)
         .with_health(health(&folder, clock)?)
-        .with_profiler(CpuProfiler::new());
+        .with_profiler(CpuProfiler::new())
+        .with_tracing(logs);
     let mut config = ServerConfig {
         token: std::env::var("TOKEN").ok().map(Into::into),
         ..ServerConfig::default()
@@ -254,7 +262,8 @@ async fn drive(service: Router) {
         let context = Context::new()
             .with_correlation(CorrelationId::generate())
             .with_user(format!("u-{}", fastrand::u8(1..9)));
-        tokio::spawn(service.clone().oneshot(request).in_context(context));
+        let span = info_span!("http.request", path = %request.uri().path());
+        tokio::spawn(service.clone().oneshot(request).in_context(context).instrument(span));
         tokio::time::sleep(Duration::from_secs_f64(1.0 / pace)).await;
     }
 }
@@ -262,6 +271,32 @@ async fn drive(service: Router) {
 fn ask(method: &str, path: String, body: &'static str) -> Request<Body> {
     // OK because the driver's methods and paths are all valid.
     Request::builder().method(method).uri(path).body(Body::from(body)).unwrap_or_default()
+}
+
+/// Operations to look at while they are in flight: a digest that waits for its readers, of whom one counts primes where it
+/// keeps others from running, and one waits for somebody who never comes.
+async fn take_long(library: Library) {
+    loop {
+        let digest =
+            info_span!("digest", correlation_id = %CorrelationId::generate(), files = "*.rs");
+        let folder = library.folder.clone();
+        let readers = async move {
+            let own = info_span!("count_primes", below = 200_000, times = 300);
+            let again_and_again = async {
+                for _ in 0..300 {
+                    primes(extract::Path(200_000)).await;
+                }
+            };
+            let prime = tokio::spawn(again_and_again.instrument(own));
+            let (_kept, never) = tokio::sync::oneshot::channel::<()>();
+            let review = info_span!("review", reviewer = "<nobody>");
+            let review = tokio::time::timeout(Duration::from_secs(90), never).instrument(review);
+            let read = tokio::task::spawn_blocking(move || count(&folder, "span"));
+            let read = async { (read.await, tokio::time::sleep(Duration::from_secs(20)).await) };
+            let _ = tokio::join!(prime, review, read.instrument(info_span!("read", word = "span")));
+        };
+        readers.instrument(digest).await;
+    }
 }
 
 /// A workflow that reads every file, every few seconds; one word that it counts is now and then not there.

@@ -49,6 +49,8 @@
 //! | `/api/obskit/v1/alerts`, `…/history?hours=N`, `…/rules` | alerts and rules | `alerts` |
 //! | `POST /api/obskit/v1/alerts/test?channel=NAME` | sends a test alert | `alerts` |
 //! | `/api/obskit/v1/spans/finished`, `/api/obskit/v1/traces/{id}` | the spans that finished last, searched and as trees | `tracing` |
+//! | `/api/obskit/v1/spans?name=TEXT&min_age=5s&trace=ID&stuck=true&limit=N` | the tree of operations in flight | `tracing` |
+//! | `/api/obskit/v1/loglevel`, PUT and DELETE | the levels of log lines | `tracing` |
 //! | `/api/obskit/v1/series?match=SELECTOR&minutes=N` | samples from the store | |
 //! | `/api/v1/query`, `query_range`, `query_exemplars`, `series`, `labels`, `label/{name}/values`, `metadata`, `targets`, `parse_query`, `format_query`, `status/…` | the Prometheus HTTP API | |
 //! | `/api/v1/rules`, `/api/v1/alerts` | rules in code and of rule files, and their alerts | `alerts` |
@@ -60,9 +62,18 @@
 //! Log lines are searched by `level`, `target`, `text`, `trace`, `correlation`, `user`, `field=NAME:VALUE` and
 //! `min=NAME:NUMBER` (both as often as wanted), `since`, `until` and `minutes`; `limit` is 1,000 at most, `before` and
 //! `after` are numbers of lines.
+//! | `/`, `/operations`, `/errors/{fingerprint}`, `/login` | the console | |
 //!
 //! HEAD works wherever GET does. A refusal is JSON, `{"error":{"code","message"}}`. A path whose part of obskit
 //! was not handed over answers 404 with the code `not_enabled`.
+//!
+//! # Log levels
+//!
+//! `GET /api/obskit/v1/loglevel` shows the filter, the levels that were set for a while, and what both come to. A PUT of JSON
+//! changes them: `{"target":"checkout::db","level":"debug","for":"10m"}` sets one level, for 24 hours at most and, without
+//! `for`, until it is reset; without `target` it is that of all targets that have none of their own; `{"filter":"info,db=warn"}`
+//! exchanges the filter. `DELETE …?target=checkout::db` takes one level back, `DELETE …?target=` the one without a target, and
+//! DELETE without a parameter all of them.
 //!
 //! # Queries
 //!

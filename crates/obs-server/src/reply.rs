@@ -53,6 +53,7 @@ impl ApiError {
         self.status == StatusCode::BAD_REQUEST
     }
 
+    /// What was wrong, for who finds more.
     #[cfg(feature = "tracing")]
     pub(crate) fn message(&self) -> &str {
         &self.message

@@ -130,10 +130,6 @@ fn protected_routes() -> Router<Arc<App>> {
         .route("/api/obskit/v1/errors", get(api::errors::groups))
         .route("/api/obskit/v1/errors/statistics", get(api::errors::statistics))
         .route("/api/obskit/v1/errors/{fingerprint}", get(api::errors::group));
-    #[cfg(feature = "tracing")]
-    let routes = routes
-        .route("/logs", get(console::logs::page))
-        .route("/api/obskit/v1/logs", get(api::logs::search));
     #[cfg(feature = "alerts")]
     let routes = routes
         .route("/api/obskit/v1/alerts", get(api::alerts::active))
@@ -142,8 +138,16 @@ fn protected_routes() -> Router<Arc<App>> {
         .route("/api/obskit/v1/alerts/test", post(api::alerts::send_test));
     #[cfg(feature = "tracing")]
     let routes = routes
+        .route("/logs", get(console::logs::page))
+        .route("/operations", get(console::operations::page))
+        .route("/api/obskit/v1/logs", get(api::logs::search))
+        .route("/api/obskit/v1/spans", get(api::spans::in_flight))
         .route("/api/obskit/v1/spans/finished", get(api::traces::finished))
-        .route("/api/obskit/v1/traces/{id}", get(api::traces::trace));
+        .route("/api/obskit/v1/traces/{id}", get(api::traces::trace))
+        .route(
+            "/api/obskit/v1/loglevel",
+            get(api::loglevel::levels).put(api::loglevel::set).delete(api::loglevel::reset),
+        );
     routes
 }
 

@@ -71,7 +71,7 @@ handles! {
     #[cfg(feature = "profiling")]
     profiler, with_profiler, obs_profiling::CpuProfiler, "Lets CPU profiles be taken with this profiler.";
     #[cfg(feature = "tracing")]
-    tracing, with_tracing, obs_tracing::TracingHandle, "Shows the log lines and the spans that this pipeline keeps.";
+    tracing, with_tracing, obs_tracing::TracingHandle, "Shows the operations in flight, the log lines and the spans of this pipeline, and lets its levels be changed.";
 }
 
 impl AdminState {

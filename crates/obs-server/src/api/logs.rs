@@ -5,12 +5,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::extract::State;
-use axum::http::{StatusCode, header};
+use axum::http::header;
 use axum::response::{IntoResponse, Response};
 use obs_model::{Level, Timestamp};
 use obs_tracing::memory::{LineMemory, LineQuery};
 use serde_json::json;
 
+use super::searching;
 use crate::params::Params;
 use crate::reply::ApiError;
 use crate::router::App;
@@ -57,19 +58,6 @@ pub(crate) async fn search(
     })
     .await?;
     Ok(([(header::CONTENT_TYPE, "application/json")], body).into_response())
-}
-
-/// Runs a search, which reads up to megabytes and would hold up the service's own tasks.
-pub(crate) async fn searching<R: Send + 'static>(
-    search: impl FnOnce() -> R + Send + 'static,
-) -> Result<R, ApiError> {
-    tokio::task::spawn_blocking(search).await.map_err(|_| {
-        ApiError::new(
-            StatusCode::INTERNAL_SERVER_ERROR,
-            "internal",
-            "the search failed inside the server; the service's log says why",
-        )
-    })
 }
 
 /// The lines that are kept.

@@ -12,6 +12,7 @@ pub(crate) mod errors;
 pub(crate) mod health;
 #[cfg(feature = "tracing")]
 pub(crate) mod logs;
+pub(crate) mod loglevel;
 pub(crate) mod metrics;
 #[cfg(feature = "profiling")]
 pub(crate) mod pprof;
@@ -19,6 +20,7 @@ pub(crate) mod prometheus;
 pub(crate) mod series;
 #[cfg(feature = "tracing")]
 pub(crate) mod traces;
+pub(crate) mod spans;
 
 use obs_model::Timestamp;
 
@@ -36,3 +38,18 @@ pub(crate) fn time_or_null(at: Option<Timestamp>) -> serde_json::Value {
 pub(crate) fn seconds(at: Timestamp) -> f64 {
     at.as_secs_f64()
 }
+
+/// Runs a search, which reads up to megabytes and would hold up the service's own tasks.
+#[cfg(feature = "tracing")]
+pub(crate) async fn searching<R: Send + 'static>(
+    search: impl FnOnce() -> R + Send + 'static,
+) -> Result<R, crate::reply::ApiError> {
+    tokio::task::spawn_blocking(search).await.map_err(|_| {
+        crate::reply::ApiError::new(
+            axum::http::StatusCode::INTERNAL_SERVER_ERROR,
+            "internal",
+            "the search failed inside the server; the service's log says why",
+        )
+    })
+}
+

@@ -10,7 +10,7 @@ use obs_model::{FieldValue, Timestamp, TraceId};
 use obs_tracing::{FinishedSpan, FinishedSpans, SpanQuery};
 use serde_json::{Map, Value, json};
 
-use super::Answer;
+use super::{Answer, searching};
 use crate::params::{Params, PathText};
 use crate::reply::ApiError;
 use crate::router::App;
@@ -27,7 +27,7 @@ const MILLISECONDS: RangeInclusive<u32> = 0..=86_400_000;
 pub(crate) async fn finished(State(app): State<Arc<App>>, params: Params) -> Answer {
     let finished = memory(&app)?;
     let query = query_of(&params)?;
-    let found = search(move || finished.find(&query)).await?;
+    let found = searching(move || finished.find(&query)).await?;
     let spans: Vec<Value> = found.iter().map(|span| Value::Object(span_json(span))).collect();
     Ok(Json(json!({"spans": spans})))
 }
@@ -36,7 +36,7 @@ pub(crate) async fn finished(State(app): State<Arc<App>>, params: Params) -> Ans
 pub(crate) async fn trace(State(app): State<Arc<App>>, PathText(id): PathText) -> Answer {
     let finished = memory(&app)?;
     let id = trace_id(&id)?;
-    let trace = search(move || finished.trace(id)).await?;
+    let trace = searching(move || finished.trace(id)).await?;
     if trace.spans.is_empty() {
         return Err(ApiError::not_found(format!("no finished span of the trace {id} is kept")));
     }
@@ -56,19 +56,6 @@ pub(crate) async fn trace(State(app): State<Arc<App>>, PathText(id): PathText) -
 fn memory(app: &App) -> Result<FinishedSpans, ApiError> {
     let finished = app.state.tracing().and_then(obs_tracing::TracingHandle::finished_spans);
     finished.ok_or_else(|| ApiError::not_enabled("span memory"))
-}
-
-/// Looks through the memory where that delays no other request.
-async fn search<R: Send + 'static>(
-    look: impl FnOnce() -> R + Send + 'static,
-) -> Result<R, ApiError> {
-    tokio::task::spawn_blocking(look).await.map_err(|_| {
-        ApiError::new(
-            axum::http::StatusCode::INTERNAL_SERVER_ERROR,
-            "internal",
-            "the search ended early; the service's log says why",
-        )
-    })
 }
 
 fn query_of(params: &Params) -> Result<SpanQuery, ApiError> {

@@ -114,8 +114,8 @@ pub(super) fn duration(duration: Duration) -> String {
     }
 }
 
-/// How long a check took, to three digits.
-#[cfg(feature = "health")]
+/// How long something short took, to three digits.
+#[cfg(any(feature = "health", feature = "tracing"))]
 pub(super) fn latency(duration: Duration) -> String {
     Unit::Milliseconds.write(duration.as_secs_f64() * 1_000.0)
 }

@@ -12,7 +12,8 @@ use obs_tracing::memory::{KeptLine, LineSearch};
 use serde_json::{Map, Value};
 
 use super::layout::{self, moment};
-use crate::api::logs::{asked, memory, searching};
+use crate::api::logs::{asked, memory};
+use crate::api::searching;
 use crate::params::Params;
 use crate::reply;
 use crate::router::App;

@@ -211,9 +211,12 @@ async fn a_page_may_load_nothing_from_elsewhere_and_run_no_script_of_its_own() {
 }
 
 /// Every protected path; what answers it is another test's affair.
-#[cfg(all(feature = "errors", feature = "alerts", feature = "profiling"))]
-const PROTECTED: [&str; 8] = [
+#[cfg(all(feature = "errors", feature = "alerts", feature = "profiling", feature = "tracing"))]
+const PROTECTED: [&str; 11] = [
     "/",
+    "/operations",
+    "/api/obskit/v1/spans",
+    "/api/obskit/v1/loglevel",
     "/debug/pprof/",
     "/debug/pprof/profile?seconds=1",
     "/errors/0123456789abcdef0123456789abcdef",
@@ -223,7 +226,7 @@ const PROTECTED: [&str; 8] = [
     "/api/obskit/v1/alerts",
 ];
 
-#[cfg(all(feature = "errors", feature = "alerts", feature = "profiling"))]
+#[cfg(all(feature = "errors", feature = "alerts", feature = "profiling", feature = "tracing"))]
 #[tokio::test]
 async fn protected_paths_want_the_token_and_say_how_to_give_it() {
     let admin = Admin::new().with_token();
@@ -252,7 +255,7 @@ async fn protected_paths_want_the_token_and_say_how_to_give_it() {
     assert_eq!(delete.status, StatusCode::UNAUTHORIZED);
 }
 
-#[cfg(all(feature = "errors", feature = "alerts", feature = "profiling"))]
+#[cfg(all(feature = "errors", feature = "alerts", feature = "profiling", feature = "tracing"))]
 #[tokio::test]
 async fn without_a_token_a_rebound_host_name_reads_nothing_protected() {
     for path in PROTECTED {
@@ -511,3 +514,5 @@ mod handles;
 
 #[cfg(feature = "tracing")]
 mod logs;
+#[cfg(feature = "tracing")]
+mod operations;
