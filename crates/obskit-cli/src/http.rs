@@ -30,3 +30,16 @@ pub(crate) fn with_causes(error: &reqwest::Error) -> String {
     }
     text
 }
+
+/// A text as the value of a parameter.
+pub(crate) fn escaped(text: &str) -> String {
+    let mut escaped = String::new();
+    for byte in text.bytes() {
+        if byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.') {
+            escaped.push(char::from(byte));
+        } else {
+            escaped.push_str(&format!("%{byte:02X}"));
+        }
+    }
+    escaped
+}

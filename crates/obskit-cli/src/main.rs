@@ -7,6 +7,7 @@
 
 mod check;
 mod http;
+mod loglevel;
 mod profile;
 mod query;
 mod serve;
@@ -38,6 +39,8 @@ enum Command {
     Store(store::Command),
     /// Takes a CPU profile from a running service and writes it for `go tool pprof`.
     Profile(profile::Arguments),
+    /// Shows which log lines a running service writes, and changes that for a while.
+    Loglevel(loglevel::Arguments),
     /// Asks a running service with PromQL and shows a table, or a chart over time.
     Query(query::Arguments),
     /// Runs the series store and its query API as a process of its own.
@@ -50,6 +53,7 @@ fn main() -> ExitCode {
         Command::Test(command) => test::run(&command),
         Command::Store(command) => store::run(&command),
         Command::Profile(arguments) => profile::run(&arguments).map_err(Failure::found),
+        Command::Loglevel(arguments) => loglevel::run(&arguments),
         Command::Query(arguments) => query::run(&arguments),
         Command::Serve(arguments) => serve::run(&arguments),
     };

@@ -178,13 +178,7 @@ fn form(parameters: &Parameters) -> String {
         }
         text.push_str(name);
         text.push('=');
-        for byte in value.bytes() {
-            if byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.') {
-                text.push(char::from(byte));
-            } else {
-                text.push_str(&format!("%{byte:02X}"));
-            }
-        }
+        text.push_str(&http::escaped(value));
     }
     text
 }
