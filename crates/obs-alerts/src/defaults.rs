@@ -27,11 +27,25 @@ pub struct DefaultRules {
 ///     memory_limit_bytes: Some(1 << 30),
 /// };
 /// let ids: Vec<String> = rules(&settings).into_iter().map(|rule| rule.id).collect();
-/// assert_eq!(ids, ["high-error-rate", "high-workflow-failure-rate", "high-memory-usage"]);
+/// assert_eq!(
+///     ids,
+///     [
+///         "high-error-rate",
+///         "high-workflow-failure-rate",
+///         "stuck-requests",
+///         "blocked-executor",
+///         "high-memory-usage",
+///     ]
+/// );
 /// ```
 #[must_use]
 pub fn rules(settings: &DefaultRules) -> Vec<ThresholdRule> {
-    let mut rules = vec![error_rate(), workflow_failure_rate(&settings.namespace)];
+    let mut rules = vec![
+        error_rate(),
+        workflow_failure_rate(&settings.namespace),
+        stuck_requests(),
+        blocked_executor(),
+    ];
     rules.extend(settings.memory_limit_bytes.map(memory_usage));
     rules
 }
@@ -71,12 +85,54 @@ pub fn workflow_failure_rate(namespace: &str) -> ThresholdRule {
             "high-workflow-failure-rate",
             "High workflow failure rate",
             Signal::ratio(
-                Selector::metric(&name).matching(failed_status()),
+                Selector::metric(&name).matching(regex("status", "error|panicked")),
                 Selector::metric(&name),
                 Duration::from_secs(15 * 60),
             ),
             Operator::Greater,
             0.2,
+        )
+    }
+}
+
+/// For a minute, there have been requests that hang: `obskit_operations_stuck`, of the spans whose names end in `.request`,
+/// such as `http.request`. Other spans may well wait: there is no rule about those.
+#[must_use]
+pub fn stuck_requests() -> ThresholdRule {
+    ThresholdRule {
+        severity: Severity::High,
+        for_: Duration::from_secs(60),
+        description:
+            "requests hang: nothing has happened in them for longer than the service allows"
+                .to_owned(),
+        ..ThresholdRule::new(
+            "stuck-requests",
+            "Stuck requests",
+            Signal::Last(
+                Selector::metric("obskit_operations_stuck")
+                    .matching(regex("name", r"(.*\.)?request")),
+            ),
+            Operator::Greater,
+            0.0,
+        )
+    }
+}
+
+/// For half a minute, operations have held up threads of the executor: `obskit_operations_blocking`. The tasks that wait for
+/// those threads do not run.
+#[must_use]
+pub fn blocked_executor() -> ThresholdRule {
+    ThresholdRule {
+        severity: Severity::High,
+        for_: Duration::from_secs(30),
+        description: "an operation does not leave its thread, and other tasks wait for that thread"
+            .to_owned(),
+        ..ThresholdRule::new(
+            "blocked-executor",
+            "Blocked executor",
+            Signal::Last(Selector::metric("obskit_operations_blocking")),
+            Operator::Greater,
+            0.0,
         )
     }
 }
@@ -115,9 +171,8 @@ fn in_namespace(namespace: &str, name: &str) -> String {
     format!("{}{namespace}_{name}", if digit_first { "_" } else { "" })
 }
 
-fn failed_status() -> Matcher {
-    Matcher::new("status", MatchOp::Regex, "error|panicked")
-        .expect("the pattern is a valid regular expression")
+fn regex(label: &str, pattern: &str) -> Matcher {
+    Matcher::new(label, MatchOp::Regex, pattern).expect("the pattern is a valid regular expression")
 }
 
 #[cfg(test)]
@@ -141,6 +196,8 @@ mod tests {
                 "sum(rate(workflow_executions_total{status=~\"error|panicked\"}[15m])) / \
                  sum(rate(workflow_executions_total[15m])) > 0.2",
             ),
+            (stuck_requests(), "obskit_operations_stuck{name=~\"(.*\\\\.)?request\"} > 0"),
+            (blocked_executor(), "obskit_operations_blocking > 0"),
             (memory_usage(1_000), "memory_usage_bytes{type=\"rss\"} > 800"),
         ] {
             assert_eq!(rule.promql(), expected);
@@ -164,6 +221,6 @@ mod tests {
     fn without_a_limit_there_is_no_rule_about_memory() {
         let rules = rules(&DefaultRules::default());
         assert!(rules.iter().all(|rule| rule.id != "high-memory-usage"));
-        assert_eq!(rules.len(), 2);
+        assert_eq!(rules.len(), 4);
     }
 }

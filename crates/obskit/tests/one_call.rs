@@ -116,6 +116,12 @@ async fn a_service_is_observed_after_one_call() {
     }
     let (status, report) = ask(admin, "/api/health", "").await;
     assert!(status == 200 && report.contains(r#""version":"1.2.3""#), "{report}");
+    let export = tracing::info_span!("export", rows = 7);
+    let (_, spans) = ask(admin, "/api/obskit/v1/spans", "").await;
+    assert!(spans.contains(r#""name":"export""#) && spans.contains(r#""rows":7"#), "{spans}");
+    drop(export);
+    let (_, level) = ask(admin, "/api/obskit/v1/loglevel", "").await;
+    assert!(level.contains(r#""filter":"info""#), "{level}");
     let (_, groups) = ask(admin, "/api/obskit/v1/errors", "").await;
     assert!(groups.contains("ParseIntError") && groups.contains("on purpose"), "{groups}");
     assert_eq!(ask(admin, "/api/obskit/v1/alerts/rules", "").await.0, 200);

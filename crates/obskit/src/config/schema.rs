@@ -274,7 +274,7 @@ settings! {
     |s, text| s.alerts.check_interval = duration_within(text, 100 * MILLISECOND, DAY)?, via milliseconds;
 
     "alerts.default_rules", [], "true",
-    "Whether the default rules (error rate, workflow failure rate, memory) are there beside the service's own.",
+    "Whether the default rules (error rate, workflow failure rate, stuck requests, blocked executor, memory) are there beside the service's own.",
     |s, text| s.alerts.default_rules = boolean(text)?;
 
     "alerts.webhook_url", [], "none",

@@ -43,6 +43,7 @@ pub(crate) fn start(
     log.propagators = Propagator::list(&traces.propagators).map_err(failed)?;
     log.output = output;
     log.clock = Arc::clone(clock);
+    log.in_flight = Some(obs_tracing::InFlightConfig::default());
     #[cfg(feature = "errors")]
     if let Some(tracker) = errors {
         log.error_sink = Some(Arc::new(tracker.clone()));
