@@ -47,13 +47,6 @@ pub(crate) fn serve(
             .with_registry(obskit.series.registry.clone())
             .with_store(Arc::clone(&obskit.series.store));
     }
-    #[cfg(feature = "tracing")]
-    {
-        state = state.with_log_control(obskit.logs.control());
-        if let Some(in_flight) = obskit.logs.in_flight() {
-            state = state.with_in_flight(in_flight);
-        }
-    }
     #[cfg(feature = "errors")]
     if let Some(errors) = &obskit.errors {
         state = state.with_errors(errors.clone());
