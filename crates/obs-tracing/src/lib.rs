@@ -141,7 +141,10 @@ pub use inflight::{
     Operations, Running, ThreadStacks, may_block,
 };
 pub use install::{TracingHandle, build, install};
-pub use logger::{LogDetails, Logger, create_logger};
+pub use logger::{
+    DistributedTracing, LogAggregator, LogDetails, LogEvent, Logger, Meter, SpanEvent, Telemetry,
+    Timer, TraceSpan, Tracer, create_logger,
+};
 #[cfg(feature = "otlp")]
 pub use otlp::OtlpConfig;
 pub use pipeline::control::{LogControl, TargetLevel};

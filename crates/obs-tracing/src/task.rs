@@ -180,7 +180,7 @@ where
 }
 
 /// Adds a field whose name is only known at run time, which `tracing` itself cannot.
-fn set_attribute(span: &Span, key: &str, value: FieldValue) {
+pub(crate) fn set_attribute(span: &Span, key: &str, value: FieldValue) {
     with_state(span, |pipeline, state| {
         let rules = pipeline.field_rules();
         state.fields(rules).put_value(Key::new(key, &rules.redactor), &value, rules);

@@ -8,6 +8,7 @@ mod export;
 mod finished;
 mod in_flight;
 mod lines;
+mod logger;
 #[cfg(feature = "http")]
 mod requests;
 mod sinks;

@@ -1,10 +1,20 @@
 //! A logger for one service or component, with fields whose names are only known at run time.
 
+mod aggregator;
+mod distributed;
+mod telemetry;
+mod timer;
+
 use std::error::Error as StdError;
 use std::fmt;
 use std::sync::Arc;
 
-use obs_model::FieldValue;
+use obs_model::{FieldValue, Level};
+
+pub use aggregator::{LogAggregator, LogEvent};
+pub use distributed::{DistributedTracing, SpanEvent, TraceSpan};
+pub use telemetry::{Meter, Telemetry, Tracer};
+pub use timer::Timer;
 
 /// Makes a logger whose lines carry `service` in place of the process's own.
 ///
@@ -80,31 +90,91 @@ impl<'a> LogDetails<'a> {
     }
 }
 
-/// Makes the method of one level, because each level needs a place in the code of its own.
+/// Makes the method of one level.
 macro_rules! level_method {
-    ($method:ident, $doc:literal) => {
+    ($method:ident, $level:expr, $doc:literal) => {
         #[doc = $doc]
         pub fn $method(&self, message: &str, details: LogDetails<'_>) {
-            let members = Members(&details.metadata);
-            tracing::$method!(
-                target: "obskit::logger",
-                user_id = details.user,
-                obskit.service = &*self.service,
-                request_id = details.request,
-                operation = details.operation,
-                error = details.error,
-                metadata = (!members.0.is_empty()).then(|| tracing::field::debug(&members)),
-                "{message}"
-            );
+            self.log($level, message, details);
         }
     };
 }
 
 impl Logger {
-    level_method!(error, "Writes a line at level ERROR.");
-    level_method!(warn, "Writes a line at level WARN.");
-    level_method!(info, "Writes a line at level INFO.");
-    level_method!(debug, "Writes a line at level DEBUG.");
+    level_method!(error, Level::Error, "Writes a line at level ERROR.");
+    level_method!(warn, Level::Warn, "Writes a line at level WARN.");
+    level_method!(info, Level::Info, "Writes a line at level INFO.");
+    level_method!(debug, Level::Debug, "Writes a line at level DEBUG.");
+
+    /// Writes a line at a level that is only known at run time.
+    pub fn log(&self, level: Level, message: &str, details: LogDetails<'_>) {
+        write(level, &self.service, message, &details);
+    }
+
+    /// Starts to measure an operation.
+    ///
+    /// ```
+    /// let logger = obs_tracing::create_logger("billing");
+    /// let timer = logger.start_timer("send_invoices");
+    /// let took = timer.end();
+    /// assert!(took.as_secs() < 60);
+    /// ```
+    pub fn start_timer(&self, name: impl Into<Arc<str>>) -> Timer {
+        Timer::start(self.clone(), name.into())
+    }
+
+    /// Records `value` into a metric of which nothing else need be known, through the `metrics` facade, with the label
+    /// `service` of this logger beside `labels`, unless it is among them.
+    ///
+    /// | the name | `value` is |
+    /// |---|---|
+    /// | ends with `_total` | added to a counter, which takes whole numbers: a fraction is rounded |
+    /// | contains `duration` or `latency` | observed by a histogram |
+    /// | anything else | what a gauge is set to |
+    ///
+    /// What a counter cannot take, below zero or not a number, counts in
+    /// `obskit_metrics_dropped_total{reason="invalid_value"}`.
+    ///
+    /// ```
+    /// let logger = obs_tracing::create_logger("billing");
+    /// logger.record_metric("invoices_total", 3.0, &[("kind", "monthly")]);
+    /// logger.record_metric("invoice_queue_depth", 17.0, &[]);
+    /// ```
+    pub fn record_metric(&self, name: &str, value: f64, labels: &[(&str, &str)]) {
+        telemetry::record_metric(&self.service, name, value, labels);
+    }
+
+    /// The service that the lines are written for.
+    #[must_use]
+    pub fn service(&self) -> &str {
+        &self.service
+    }
+}
+
+/// Writes a line for `service`. Each level needs a place in the code of its own.
+fn write(level: Level, service: &str, message: &str, details: &LogDetails<'_>) {
+    let members = Members(&details.metadata);
+    macro_rules! at {
+        ($method:ident) => {
+            tracing::$method!(
+                target: "obskit::logger",
+                user_id = details.user,
+                obskit.service = service,
+                request_id = details.request,
+                operation = details.operation,
+                error = details.error,
+                metadata = (!members.0.is_empty()).then(|| tracing::field::debug(&members)),
+                "{message}"
+            )
+        };
+    }
+    match level {
+        Level::Error => at!(error),
+        Level::Warn => at!(warn),
+        Level::Info => at!(info),
+        Level::Debug => at!(debug),
+        Level::Trace => at!(trace),
+    }
 }
 
 /// Metadata as a JSON object, which the layer takes apart again.

@@ -1,0 +1,188 @@
+//! Spans that are started and ended by hand, with attributes and events of any name.
+
+use std::borrow::Cow;
+use std::error::Error as StdError;
+use std::fmt;
+use std::future::Future;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use obs_model::{FieldValue, SpanId, TraceId};
+use tracing::field::Empty;
+use tracing::{Instrument, Span};
+
+use super::Members;
+use crate::spans::ids::SpanIds;
+use crate::task::set_attribute;
+
+/// Starts the spans of one service or component. Cheap to clone.
+///
+/// These are spans of `tracing`, and of the same traces as all others: what runs in one has it as parent, its lines have
+/// its ids, and what is called gets them.
+///
+/// ```
+/// use obs_tracing::{DistributedTracing, SpanEvent};
+///
+/// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+/// let tracing = DistributedTracing::new("checkout");
+/// let order = tracing.start_span("order");
+/// order.set_attribute("order.items", 3_u64);
+/// order.add_event(SpanEvent::new("paid").with("method", "card"));
+/// let payment = tracing.start_child(&order, "payment");
+/// payment.run(async { /* … */ }).await;
+/// payment.end();
+/// assert!(order.end().as_secs() < 60);
+/// # });
+/// ```
+#[derive(Clone, Debug)]
+pub struct DistributedTracing {
+    service: Arc<str>,
+}
+
+impl DistributedTracing {
+    /// The tracing of `service`.
+    #[must_use]
+    pub fn new(service: impl Into<Arc<str>>) -> Self {
+        Self { service: service.into() }
+    }
+
+    /// Starts a span within the current one, or a trace when there is none and the context names none.
+    pub fn start_span(&self, name: &str) -> TraceSpan {
+        TraceSpan::start(&Span::current(), &self.service, name)
+    }
+
+    /// Starts a span within `parent`.
+    pub fn start_child(&self, parent: &TraceSpan, name: &str) -> TraceSpan {
+        TraceSpan::start(&parent.span, &self.service, name)
+    }
+}
+
+/// A span that was started by hand. Dropped, it ends.
+#[derive(Debug)]
+#[must_use = "dropping it ends the span"]
+pub struct TraceSpan {
+    span: Span,
+    started: Instant,
+}
+
+impl TraceSpan {
+    fn start(parent: &Span, service: &str, name: &str) -> Self {
+        let span = tracing::info_span!(
+            target: "obskit::operation",
+            parent: parent,
+            "operation",
+            operation = name,
+            component = service,
+            otel.name = name,
+            otel.status_code = Empty,
+            duration_ms = Empty,
+        );
+        Self { span, started: Instant::now() }
+    }
+
+    /// The trace that it belongs to; `None` where no pipeline of obskit is installed.
+    #[must_use]
+    pub fn trace_id(&self) -> Option<TraceId> {
+        SpanIds::of(&self.span).map(|ids| ids.trace)
+    }
+
+    /// Its own id; `None` where no pipeline of obskit is installed.
+    #[must_use]
+    pub fn span_id(&self) -> Option<SpanId> {
+        SpanIds::of(&self.span).map(|ids| ids.span)
+    }
+
+    /// The span that it is a part of, if any.
+    #[must_use]
+    pub fn parent_span_id(&self) -> Option<SpanId> {
+        SpanIds::of(&self.span)?.parent.map(|parent| parent.span)
+    }
+
+    /// Whether its trace is exported.
+    #[must_use]
+    pub fn is_sampled(&self) -> bool {
+        SpanIds::of(&self.span).is_some_and(|ids| ids.sampled)
+    }
+
+    /// How long it has been open.
+    #[must_use]
+    pub fn elapsed(&self) -> Duration {
+        self.started.elapsed()
+    }
+
+    /// Sets an attribute, which later lines within have too. Those beyond `LogConfig::max_fields` are left out.
+    pub fn set_attribute(&self, key: &str, value: impl Into<FieldValue>) {
+        set_attribute(&self.span, key, value.into());
+    }
+
+    /// Says that something happened: a line at INFO, and where the span is exported one of its events.
+    pub fn add_event(&self, event: SpanEvent) {
+        let members: Vec<(&str, FieldValue)> =
+            event.attributes.iter().map(|(key, value)| (&**key, value.clone())).collect();
+        let members = Members(&members);
+        tracing::info!(
+            target: "obskit::operation",
+            parent: &self.span,
+            metadata = (!members.0.is_empty()).then(|| tracing::field::debug(&members)),
+            "{}",
+            event.name
+        );
+    }
+
+    /// Marks it as failed and writes the error as a line at ERROR.
+    pub fn record_error(&self, error: &(dyn StdError + 'static)) {
+        self.span.record("otel.status_code", "ERROR");
+        tracing::error!(target: "obskit::operation", parent: &self.span, error, "operation failed");
+    }
+
+    /// Runs `future` within it.
+    pub async fn run<F: Future>(&self, future: F) -> F::Output {
+        future.instrument(self.span.clone()).await
+    }
+
+    /// Runs `work` within it.
+    pub fn in_scope<R>(&self, work: impl FnOnce() -> R) -> R {
+        self.span.in_scope(work)
+    }
+
+    /// The span, for what else `tracing` can do with it.
+    #[must_use]
+    pub const fn as_span(&self) -> &Span {
+        &self.span
+    }
+
+    /// Ends it and says how long it was open. It is exported when no span within is open any more.
+    pub fn end(self) -> Duration {
+        let took = self.started.elapsed();
+        self.span.record("duration_ms", took.as_secs_f64() * 1_000.0);
+        took
+    }
+}
+
+/// Something that happened within a span; see [`TraceSpan::add_event`].
+#[derive(Clone, Debug, PartialEq)]
+pub struct SpanEvent {
+    name: Cow<'static, str>,
+    attributes: Vec<(Cow<'static, str>, FieldValue)>,
+}
+
+impl SpanEvent {
+    /// An event without attributes.
+    #[must_use]
+    pub fn new(name: impl Into<Cow<'static, str>>) -> Self {
+        Self { name: name.into(), attributes: Vec::new() }
+    }
+
+    /// This event with one more attribute.
+    #[must_use]
+    pub fn with(mut self, key: impl Into<Cow<'static, str>>, value: impl Into<FieldValue>) -> Self {
+        self.attributes.push((key.into(), value.into()));
+        self
+    }
+}
+
+impl fmt::Display for SpanEvent {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(&self.name)
+    }
+}
