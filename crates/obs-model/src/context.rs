@@ -8,7 +8,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task;
 
-use crate::{CorrelationId, SpanId, TraceId};
+use crate::{Baggage, CorrelationId, SpanId, TraceId};
 
 /// The longest text that a context field keeps, in bytes; a longer one is cut at a character.
 const MAX_TEXT_BYTES: usize = 256;
@@ -49,6 +49,7 @@ struct Fields {
     workflow: Option<Arc<str>>,
     step: Option<Arc<str>>,
     tool: Option<Arc<str>>,
+    baggage: Option<Baggage>,
 }
 
 thread_local! {
@@ -88,6 +89,7 @@ macro_rules! text_fields {
                 self.correlation = self.correlation.take().or_else(|| outer.correlation.clone());
                 self.trace = self.trace.or(outer.trace);
                 self.span = self.span.or(outer.span);
+                self.baggage = self.baggage.take().or_else(|| outer.baggage.clone());
                 $(self.$field = self.$field.take().or_else(|| outer.$field.clone());)*
             }
         }
@@ -172,6 +174,18 @@ impl Context {
         self.change(|fields| fields.span = Some(id))
     }
 
+    /// What the caller sent along, by names that were agreed on.
+    #[must_use]
+    pub fn baggage(&self) -> Option<&Baggage> {
+        self.0.as_ref()?.baggage.as_ref()
+    }
+
+    /// This context with other baggage.
+    #[must_use]
+    pub fn with_baggage(self, baggage: Baggage) -> Self {
+        self.change(|fields| fields.baggage = Some(baggage))
+    }
+
     /// This context, with every field that it leaves unset taken from `outer`.
     #[must_use]
     pub fn or(self, outer: &Self) -> Self {
@@ -211,6 +225,9 @@ impl fmt::Debug for Context {
         }
         if let Some(id) = self.span() {
             out.entry(&"span", &format_args!("{id}"));
+        }
+        if let Some(baggage) = self.baggage() {
+            out.entry(&"baggage", &format_args!("{baggage}"));
         }
         out.entries(self.texts()).finish()
     }

@@ -2,6 +2,7 @@
 //!
 //! - [`Labels`]: a validated, sorted label set, cheap to clone, compare and hash.
 //! - [`Context`]: who and what a piece of work is for; it follows a future across threads.
+//! - [`Baggage`]: what callers send along by names that were agreed on.
 //! - [`CorrelationId`], [`TraceId`], [`SpanId`]: the ids that tie telemetry together.
 //! - [`Severity`], [`Level`], [`Timestamp`], [`CivilDate`], [`Clock`], [`Resource`], [`Redactor`].
 //! - Records that travel between crates: [`Sample`], [`MetricFamily`], [`LogRecord`], [`ErrorEvent`],
@@ -27,6 +28,7 @@
 //! and only when its caller asks it to.
 
 mod alert;
+mod baggage;
 mod clock;
 mod context;
 mod date;
@@ -45,6 +47,7 @@ mod timestamp;
 mod type_name;
 
 pub use alert::{AlertEvent, AlertState};
+pub use baggage::{Baggage, InvalidBaggage};
 pub use clock::{Clock, ManualClock, SystemClock};
 pub use context::{Context, ContextGuard, InContext, WithContext};
 pub use date::CivilDate;

@@ -99,6 +99,8 @@ pub struct LogConfig {
     /// The forms in which trace and span travel in headers: the first that a request has is read, and all are written.
     #[cfg(feature = "http")]
     pub propagators: Vec<crate::http::Propagator>,
+    /// Which baggage of callers is taken, sent on, and put on lines: none, unless set.
+    pub baggage: crate::baggage::BaggageConfig,
     /// Where spans are exported to; nothing is exported, and no span is kept for it, when this is `None`.
     #[cfg(feature = "otlp")]
     pub otlp: Option<OtlpConfig>,
@@ -134,6 +136,7 @@ impl LogConfig {
             error_sink: None,
             #[cfg(feature = "http")]
             propagators: vec![crate::http::Propagator::TraceContext],
+            baggage: crate::baggage::BaggageConfig::default(),
             #[cfg(feature = "otlp")]
             otlp: None,
         }
@@ -158,6 +161,7 @@ impl LogConfig {
         if let Some(bytes) = self.span_memory.filter(|bytes| *bytes < MIN_SPAN_MEMORY) {
             problems.push(format!("span_memory is {bytes}: expected {MIN_SPAN_MEMORY} or more"));
         }
+        problems.extend(self.baggage.problems());
         problems.extend(admission::problems(self.callsite_limit, &self.keep_one_in));
         if let Some(bytes) = self.line_memory.filter(|bytes| *bytes < memory::MIN_BYTES) {
             problems

@@ -1,6 +1,6 @@
 //! Work that another service asked for: its context, and its span as a part of the caller's trace.
 
-use obs_model::{Context, CorrelationId, SpanId, TraceId};
+use obs_model::{Baggage, Context, CorrelationId, SpanId, TraceId};
 use tracing::Span;
 
 use crate::spans::ids::{SpanIds, random_span_id, random_trace_id, with_incoming};
@@ -23,13 +23,20 @@ pub(crate) struct Incoming {
 
 impl Incoming {
     /// Continues the caller's trace, else starts one.
-    pub(crate) fn new(correlation: CorrelationId, caller: Option<Caller>) -> Self {
+    pub(crate) fn new(
+        correlation: CorrelationId,
+        caller: Option<Caller>,
+        baggage: Option<Baggage>,
+    ) -> Self {
         let (parent, sampled) =
             caller.map_or((None, None), |caller| (caller.parent, caller.sampled));
         let trace = parent.map_or_else(random_trace_id, |(trace, _)| trace);
         let mut context = Context::new().with_correlation(correlation).with_trace(trace);
         if let Some((_, span)) = parent {
             context = context.with_span(span);
+        }
+        if let Some(baggage) = baggage {
+            context = context.with_baggage(baggage);
         }
         Self { context, sampled }
     }

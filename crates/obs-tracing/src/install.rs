@@ -113,6 +113,7 @@ pub fn build(mut config: LogConfig) -> Result<(Dispatch, TracingHandle), Error> 
             admission: Admission::new(config.callsite_limit, &config.keep_one_in),
             error_sink: config.error_sink,
             sqlx_metrics: config.sqlx_metrics,
+            baggage: config.baggage.into(),
         },
         control: control.clone(),
         spans,

@@ -67,6 +67,8 @@
 //! channels with [`channel`], to other services with [`client`] and [`tools`], and stay with a connection in
 //! [`websocket`]. Queries to databases have spans of their own with [`db`].
 //!
+//! Of what a caller sends along as baggage, names on a list are taken and sent on: see [`baggage`].
+//!
 //! Whether a trace is exported is decided once, where it starts: see [`Sampling`]. A span that is not exported
 //! never reaches the OpenTelemetry layer. An exported span is started when it opens, so that
 //! `OpenTelemetrySpanExt::set_parent` comes too late: set a context instead.
@@ -84,6 +86,8 @@
 //! lines away have the `obskit_delivery_…` series of their destination, which is named as the sink; a file also has
 //! `obskit_log_file_rotations_total{destination,result}` (`ok`, `failed`) and
 //! `obskit_log_file_upkeep_failures_total{destination}`, of compressing and removing rotated files.
+//! `obskit_spans_dropped_total{reason}` (`queue_full`, `closed`, `too_many_open`), and those of [`http`], [`client`], [`db`], [`tools`] and
+//! [`websocket`], and `obskit_baggage_dropped_total{reason}`.
 //!
 //! # Features
 //!
@@ -103,6 +107,7 @@
 //! log is dropped, so that telemetry never causes itself. A `Debug` form that itself logs is followed three deep.
 //! Records of the `log` crate are not collected; `tracestate` is not passed on.
 
+pub mod baggage;
 pub mod channel;
 #[cfg(feature = "http")]
 pub mod client;
@@ -134,6 +139,7 @@ mod traceparent;
 mod traces;
 pub mod websocket;
 
+pub use baggage::BaggageConfig;
 pub use config::{CallsiteLimit, Colors, LogConfig, LogFormat, LogOutput};
 pub use error::Error;
 pub use inflight::{

@@ -32,7 +32,8 @@
 //!   values of secret parameters), `http.response.status_code`, and `error.type` where it failed or was answered with 400
 //!   or above;
 //! - carries `X-Correlation-ID`, which is made here when there is none, the trace in the forms of
-//!   [`LogConfig::propagators`](crate::LogConfig), with the client's span as parent;
+//!   [`LogConfig::propagators`](crate::LogConfig), with the client's span as parent, and the
+//!   [baggage](crate::baggage) that may be sent;
 //! - counts in `http_client_requests_total{method,host,status}` and takes its time in
 //!   `http_client_request_duration_seconds{method,host}`. `status` is the code of the response; `error` when there was
 //!   none; `cancelled` when the call was dropped. The time ends with the response's head;

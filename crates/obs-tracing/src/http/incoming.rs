@@ -4,15 +4,18 @@ use http::{HeaderMap, HeaderValue};
 use obs_model::CorrelationId;
 
 use super::CORRELATION_HEADER;
+use super::propagate::BAGGAGE_HEADER;
 use super::propagate::with_propagators;
 use super::propagation::{self, single};
+use crate::baggage;
 use crate::incoming::Incoming;
 
 /// What the headers say, and the correlation id for the response.
 pub(crate) fn read(headers: &HeaderMap) -> (Incoming, HeaderValue) {
     let (correlation, header) = correlation(headers);
     let caller = with_propagators(|propagators| propagation::read(propagators, headers));
-    (Incoming::new(correlation, caller), header)
+    let headers = headers.get_all(BAGGAGE_HEADER).iter().map(HeaderValue::as_bytes);
+    (Incoming::new(correlation, caller, baggage::read(headers)), header)
 }
 
 /// The request's own correlation id when it is valid, else a new one.

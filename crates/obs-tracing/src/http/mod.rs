@@ -19,6 +19,7 @@
 //!   new one; a refused value is never logged and counts in `obskit_correlation_replaced_total`;
 //! - continues the trace that the caller names in one of the forms of [`LogConfig::propagators`](crate::LogConfig),
 //!   W3C Trace Context unless set otherwise, else starts one;
+//! - takes the [baggage](crate::baggage) that is allowed;
 //! - runs in a span `http.request` (`correlation_id`, `method`, `path`, `status`) and under a
 //!   [`Context`](obs_model::Context) with correlation id, trace and span;
 //! - answers with `X-Correlation-ID`;
@@ -40,6 +41,6 @@ pub(crate) mod propagation;
 mod service;
 
 pub(crate) use api_metrics::method_label;
-pub use propagate::{CORRELATION_HEADER, TRACEPARENT_HEADER, propagate};
+pub use propagate::{BAGGAGE_HEADER, CORRELATION_HEADER, TRACEPARENT_HEADER, propagate};
 pub use propagation::Propagator;
 pub use service::{Observe, ObserveFuture, ObserveLayer};

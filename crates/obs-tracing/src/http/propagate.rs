@@ -4,6 +4,7 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 use obs_model::Context;
 
 use super::propagation::{self, Propagator, TRACEPARENT};
+use crate::baggage;
 use crate::outgoing;
 use crate::pipeline::Pipeline;
 
@@ -12,6 +13,9 @@ pub const CORRELATION_HEADER: HeaderName = HeaderName::from_static("x-correlatio
 
 /// The header that carries trace and span: `traceparent` of W3C Trace Context.
 pub const TRACEPARENT_HEADER: HeaderName = TRACEPARENT;
+
+/// The header that carries [baggage](crate::baggage).
+pub const BAGGAGE_HEADER: HeaderName = HeaderName::from_static(baggage::NAME);
 
 /// Lends the forms in which trace and span travel; without a pipeline that is W3C Trace Context.
 pub(super) fn with_propagators<R>(mut look: impl FnMut(&[Propagator]) -> R) -> R {
@@ -22,7 +26,8 @@ pub(super) fn with_propagators<R>(mut look: impl FnMut(&[Propagator]) -> R) -> R
 }
 
 /// Writes the current correlation id, trace and span into the headers of an outgoing request, in place of
-/// those that are there, in the forms of [`LogConfig::propagators`](crate::LogConfig).
+/// those that are there, in the forms of [`LogConfig::propagators`](crate::LogConfig), and the [baggage](crate::baggage)
+/// that may be sent.
 ///
 /// ```
 /// use obs_model::{Context, CorrelationId};
@@ -42,6 +47,11 @@ pub fn propagate(headers: &mut HeaderMap) {
         }
         if let Some(parent) = outgoing::parent(context) {
             with_propagators(|propagators| propagation::write(propagators, parent, headers));
+        }
+        if let Some(text) = baggage::written(context)
+            && let Ok(value) = HeaderValue::from_str(&text)
+        {
+            headers.insert(BAGGAGE_HEADER, value);
         }
     });
 }

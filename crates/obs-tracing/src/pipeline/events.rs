@@ -11,6 +11,7 @@ use super::admission::{Admission, Verdict};
 use super::queue::{CloseOnDrop, LineQueue};
 use super::thread;
 use crate::config::LogFormat;
+use crate::baggage::BaggageRules;
 use crate::counters;
 use crate::db::sqlx::SQLX_TARGET;
 use crate::fields::keys::{Key, keys_of};
@@ -33,6 +34,7 @@ pub(crate) struct EventLog {
     pub(crate) error_sink: Option<Arc<dyn Sink<LogRecord>>>,
     /// Whether sqlx's events about its queries become metrics.
     pub(crate) sqlx_metrics: bool,
+    pub(crate) baggage: BaggageRules,
 }
 
 /// Where sinks get their lines from.
@@ -127,6 +129,20 @@ impl EventLog {
         });
     }
 
+    /// Adds those pairs of the caller's that stand on lines.
+    fn add_baggage(&self, scratch: &mut Scratch, context: &Context) {
+        if self.baggage.lines.is_empty() {
+            return;
+        }
+        let Some(baggage) = context.baggage() else { return };
+        for (name, shown) in &self.baggage.lines {
+            if let Some(value) = baggage.get(name) {
+                let key = Key::new(shown, &self.rules().redactor);
+                scratch.fields.put_text(key, value, self.rules());
+            }
+        }
+    }
+
     fn render(
         &self,
         scratch: &mut Scratch,
@@ -146,6 +162,7 @@ impl EventLog {
         let ids = fill(scratch);
         let (trace, span) = Context::with_current(|context| {
             scratch.add_context(context, self.rules());
+            self.add_baggage(scratch, context);
             ids::effective(ids, context)
         });
         let target = metadata.target();

@@ -20,6 +20,7 @@ use tracing_subscriber::layer::{Layer, Layered, SubscriberExt};
 pub(crate) use events::{EventLog, SinkQueue, next_owner};
 use filter::LevelControl;
 
+use crate::baggage::BaggageRules;
 use crate::fields::{FieldRules, RawVisitor};
 use crate::inflight::Watch;
 #[cfg(feature = "otlp")]
@@ -92,6 +93,11 @@ impl Pipeline {
 
     pub(crate) fn field_rules(&self) -> &FieldRules {
         self.events.rules()
+    }
+
+    /// Which baggage is taken, sent on and put on lines.
+    pub(crate) fn baggage(&self) -> &BaggageRules {
+        &self.events.baggage
     }
 
     /// The forms in which trace and span travel.

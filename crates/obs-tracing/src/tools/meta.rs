@@ -1,8 +1,9 @@
 //! The ids of a call in its `_meta`.
 
-use obs_model::{Context, CorrelationId};
+use obs_model::{Baggage, Context, CorrelationId};
 use serde_json::{Map, Value};
 
+use crate::baggage;
 use crate::incoming::Caller;
 use crate::outgoing;
 use crate::traceparent::Parent;
@@ -33,6 +34,9 @@ pub fn inject(meta: &mut Meta) {
             let text = parent.to_bytes();
             meta.insert(TRACEPARENT.to_owned(), String::from_utf8_lossy(&text).into());
         }
+        if let Some(text) = baggage::written(context) {
+            meta.insert(baggage::NAME.to_owned(), text.into());
+        }
     });
 }
 
@@ -43,6 +47,11 @@ pub(super) fn correlation(meta: &Meta) -> Option<CorrelationId> {
         metrics::counter!("obskit_correlation_replaced_total").increment(1);
     }
     id
+}
+
+/// What of the baggage in `meta` is taken.
+pub(super) fn taken_baggage(meta: &Meta) -> Option<Baggage> {
+    baggage::read(meta.get(baggage::NAME)?.as_str().map(str::as_bytes).into_iter())
 }
 
 /// What `meta` says about the trace.

@@ -18,7 +18,7 @@
 //! # Ok::<(), std::io::Error>(()) }).unwrap();
 //! ```
 //!
-//! In `_meta` stand `traceparent`, as in the header of W3C Trace Context, and `correlationId`. Of what comes in, an id that
+//! In `_meta` stand `traceparent` and, as far as it may be sent, `baggage`, as in the headers of W3C, and `correlationId`. Of what comes in, an id that
 //! is not valid is replaced, and counts in `obskit_correlation_replaced_total`; other members are left alone. An answer
 //! may have such a `_meta` too: [`inject`] fills it.
 //!

@@ -200,13 +200,17 @@ fn open(name: &str, meta: Option<&Meta>) -> (Span, Context) {
         .and_then(meta::correlation)
         .or_else(|| ambient.correlation().cloned())
         .unwrap_or_else(CorrelationId::generate);
+    let baggage = meta.and_then(meta::taken_baggage);
     // A request that belongs to the caller's trace is a part of the call, and so the tool's work is a part of it.
     if around.is_some() && (trace.is_none() || trace == around) {
-        let context = ambient.with_correlation(correlation).with_tool(name);
+        let mut context = ambient.with_correlation(correlation).with_tool(name);
+        if let Some(baggage) = baggage {
+            context = context.with_baggage(baggage);
+        }
         let _entered = context.clone().enter();
         return (tool_span!("tool.serve", "server", name), context.clone());
     }
-    let incoming = Incoming::new(correlation, caller);
+    let incoming = Incoming::new(correlation, caller, baggage);
     let span = incoming.open(name, |_| tool_span!("tool.serve", "server", name, parent: None));
     let context = incoming.context_within(&span).with_tool(name).or(&ambient);
     (span, context)

@@ -1,6 +1,8 @@
 //! The whole pipeline, each test with one of its own.
 
 #[cfg(feature = "http")]
+mod baggage;
+#[cfg(feature = "http")]
 mod client;
 mod database;
 #[cfg(all(feature = "http", feature = "otlp"))]

@@ -27,7 +27,8 @@ pub enum Propagator {
 
 impl Propagator {
     /// Reads a list such as `OTEL_PROPAGATORS` holds: `tracecontext`, `b3`, `b3multi`, `jaeger`, with commas between
-    /// them, or `none`. `baggage` is accepted and has no effect, because baggage is not passed on.
+    /// them, or `none`. `baggage` is accepted and has no effect: what is passed on is up to
+    /// [`LogConfig::baggage`](crate::LogConfig).
     ///
     /// ```
     /// use obs_tracing::http::Propagator;
