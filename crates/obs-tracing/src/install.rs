@@ -102,9 +102,12 @@ pub fn build(mut config: LogConfig) -> Result<(Dispatch, TracingHandle), Error> 
     #[cfg(not(feature = "otlp"))]
     let sampling = None;
 
+    let recorder = Recorder::new(Arc::clone(&config.clock)).with_memory(memory);
+    #[cfg(feature = "otlp")]
+    let recorder = recorder.with_export(exported.clone());
     let pipeline = Pipeline::new(PipelineParts {
         measured: config.span_metrics.map(|names| SpanMetrics::new(spans.owner, names)),
-        recorder: Recorder::new(Arc::clone(&config.clock), memory),
+        recorder: recorder.if_any(),
         events: EventLog {
             rules,
             clock: config.clock,

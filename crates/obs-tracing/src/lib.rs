@@ -69,9 +69,11 @@
 //!
 //! Of what a caller sends along as baggage, names on a list are taken and sent on: see [`baggage`].
 //!
-//! Whether a trace is exported is decided once, where it starts: see [`Sampling`]. A span that is not exported
-//! never reaches the OpenTelemetry layer. An exported span is started when it opens, so that
-//! `OpenTelemetrySpanExt::set_parent` comes too late: set a context instead.
+//! Whether a trace is exported is decided once, where it starts: see [`Sampling`]. Exported spans are made of what the
+//! pipeline keeps itself. `OpenTelemetrySpanExt` works on sampled spans: the first call about one makes a span of
+//! tracing-opentelemetry that stands for it, with the same ids, and what is said to that joins what is exported. It is
+//! started when it is made, so that `set_parent` comes too late: set a context instead. OpenTelemetry's own current
+//! context follows the spans that are entered only if `OtlpConfig::context` asks for it.
 //!
 //! # Metrics
 //!
@@ -152,7 +154,7 @@ pub use logger::{
     Timer, TraceSpan, Tracer, create_logger,
 };
 #[cfg(feature = "otlp")]
-pub use otlp::OtlpConfig;
+pub use otlp::{OpenTelemetryContext, OtlpConfig};
 pub use pipeline::control::{LogControl, TargetLevel};
 pub use pipeline::filter::check_filter;
 pub use sampling::{Sampler, Sampling};

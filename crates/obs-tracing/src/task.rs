@@ -186,6 +186,4 @@ pub(crate) fn set_attribute(span: &Span, key: &str, value: FieldValue) {
         state.fields(rules).put_value(Key::new(key, &rules.redactor), &value, rules);
         state.keep_named(key, &value);
     });
-    #[cfg(feature = "otlp")]
-    crate::otlp::set_attribute(span, key, value);
 }

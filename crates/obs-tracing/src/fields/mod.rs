@@ -11,6 +11,8 @@ use obs_model::Redactor;
 pub(crate) use bounded::cut;
 use bounded::{Bounded, Text};
 pub(crate) use buffer::FieldBuffer;
+#[cfg(feature = "otlp")]
+pub(crate) use raw::{EventVisitor, Given, GivenValue};
 pub(crate) use raw::{RawFields, RawVisitor};
 pub(crate) use visitor::{EventParts, EventText, FieldVisitor, field_value};
 

@@ -13,7 +13,14 @@ use super::visitor::{put_text, put_value};
 use super::{Bounded, FieldBuffer, FieldRules, Text, cut};
 use crate::pipeline::thread;
 
+#[cfg(feature = "otlp")]
+mod event;
 mod given;
+
+#[cfg(feature = "otlp")]
+pub(crate) use event::EventVisitor;
+#[cfg(feature = "otlp")]
+pub(crate) use given::{Given, GivenValue};
 
 /// Values that are not rendered yet.
 #[derive(Clone, Debug, Default)]

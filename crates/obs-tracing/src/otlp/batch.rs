@@ -1,28 +1,50 @@
 //! Gathers ended spans and posts them from a thread of its own.
 
-use std::collections::VecDeque;
 use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use obs_model::{DropReason, Redactor};
-use opentelemetry::Context;
+use opentelemetry::InstrumentationScope;
 use opentelemetry_otlp::SpanExporter;
-use opentelemetry_sdk::error::{OTelSdkError, OTelSdkResult};
-use opentelemetry_sdk::trace::{Span, SpanData, SpanExporter as _, SpanProcessor};
+use opentelemetry_sdk::trace::{SpanData, SpanExporter as _};
 use parking_lot::{Condvar, Mutex};
 
 use super::OtlpConfig;
+use super::convert::{add_stand_in, span_data};
 use super::redact::redact;
 use crate::Error;
 use crate::pipeline::thread;
+use crate::spans::SpanState;
+use crate::traces::SpanBatch;
 
 const THREAD_NAME: &str = "obskit-otlp";
 
+/// How much memory a waiting span may take on average, in bytes; and the least bound for all of them.
+const BYTES_PER_SPAN: usize = 4 * 1024;
+const LEAST_BYTES: usize = 1024 * 1024;
+
+/// The most memory that is kept for spans to come, in bytes.
+const KEPT_BYTES: usize = 4 * 1024 * 1024;
+
+/// Spans that wait.
+#[derive(Default)]
+struct Pending {
+    spans: SpanBatch,
+    /// What was said to the spans that stood for some of them, with their places.
+    said: Vec<(usize, Box<SpanData>)>,
+}
+
+impl Pending {
+    fn clear(&mut self) {
+        self.spans.clear();
+        self.said.clear();
+    }
+}
+
 #[derive(Default)]
 struct State {
-    /// A ring, so that taking a batch moves nothing else.
-    spans: VecDeque<SpanData>,
+    pending: Pending,
     accepted: u64,
     /// Spans that were exported or given up.
     done: u64,
@@ -38,15 +60,14 @@ struct Shared {
     wake: Condvar,
     progress: Condvar,
     capacity: usize,
+    /// How many bytes wait at most.
+    max_bytes: usize,
     batch: usize,
     interval: Duration,
     timeout: Duration,
 }
 
 /// The spans that wait for export, with the thread that exports them; cheap to clone.
-///
-/// The SDK's own processor drops without counting and does not report a failed last export, and it cannot drive
-/// an asynchronous client.
 #[derive(Clone)]
 pub(crate) struct SpanQueue(Arc<Shared>);
 
@@ -61,6 +82,7 @@ impl SpanQueue {
             wake: Condvar::new(),
             progress: Condvar::new(),
             capacity: config.queue_spans,
+            max_bytes: config.queue_spans.saturating_mul(BYTES_PER_SPAN).max(LEAST_BYTES),
             batch: config.batch_spans,
             interval: config.interval,
             timeout: config.timeout,
@@ -68,7 +90,8 @@ impl SpanQueue {
         let failed = |source| Error::thread(THREAD_NAME, source);
         let runtime =
             tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(failed)?;
-        let worker = Worker { shared: Arc::clone(&shared), exporter, redactor, runtime };
+        let scope = InstrumentationScope::builder("obskit").build();
+        let worker = Worker { shared: Arc::clone(&shared), exporter, redactor, scope, runtime };
         std::thread::Builder::new()
             .name(THREAD_NAME.to_owned())
             .spawn(move || worker.run())
@@ -106,41 +129,46 @@ impl fmt::Debug for SpanQueue {
     }
 }
 
-impl SpanProcessor for SpanQueue {
-    fn on_start(&self, _: &mut Span, _: &Context) {}
-
-    fn on_end(&self, span: SpanData) {
+impl SpanQueue {
+    /// Takes a span that is closing, or says why not. `said` is what was said to the span that stood for it.
+    pub(crate) fn push(
+        &self,
+        span: &SpanState,
+        start: u64,
+        duration: u64,
+        said: Option<Box<SpanData>>,
+    ) -> Option<DropReason> {
         let mut state = self.0.state.lock();
-        let reason = match () {
-            () if state.closed.is_some() => DropReason::Closed,
-            () if state.spans.len() >= self.0.capacity => DropReason::QueueFull,
-            () => {
-                state.spans.push_back(span);
-                state.accepted += 1;
-                let full_batch = state.spans.len() == self.0.batch;
-                drop(state);
-                if full_batch {
-                    self.0.wake.notify_one();
-                }
-                return;
-            }
-        };
+        if state.closed.is_some() {
+            return Some(DropReason::Closed);
+        }
+        let waiting = state.accepted - state.done;
+        if waiting >= self.0.capacity as u64
+            || !state.pending.spans.push_with_story(span, start, duration, self.0.max_bytes)
+        {
+            return Some(DropReason::QueueFull);
+        }
+        state.accepted += 1;
+        let count = state.pending.spans.heads.len();
+        if let Some(said) = said {
+            state.pending.said.push((count - 1, said));
+        }
         drop(state);
-        metrics::counter!("obskit_spans_dropped_total", "reason" => reason.as_str()).increment(1);
+        if count == self.0.batch {
+            self.0.wake.notify_one();
+        }
+        None
     }
+}
 
-    fn force_flush(&self) -> OTelSdkResult {
-        self.finish(Instant::now() + self.0.timeout, false).map_err(OTelSdkError::InternalFailure)
-    }
+/// Ends the exporting thread when the pipeline that feeds it is gone, without waiting for it.
+pub(crate) struct CloseQueueOnDrop(pub(crate) SpanQueue);
 
-    fn shutdown_with_timeout(&self, timeout: Duration) -> OTelSdkResult {
-        // OK because the provider calls this when the subscriber is dropped, where nobody should wait: the
-        // thread goes on until the time is up.
-        let mut state = self.0.state.lock();
-        state.closed.get_or_insert(Instant::now() + timeout);
-        drop(state);
-        self.0.wake.notify_one();
-        Ok(())
+impl Drop for CloseQueueOnDrop {
+    fn drop(&mut self) {
+        let shared = &self.0.0;
+        shared.state.lock().closed.get_or_insert(Instant::now() + shared.timeout);
+        shared.wake.notify_one();
     }
 }
 
@@ -148,41 +176,36 @@ struct Worker {
     shared: Arc<Shared>,
     exporter: SpanExporter,
     redactor: Redactor,
+    scope: InstrumentationScope,
     runtime: tokio::runtime::Runtime,
 }
 
 impl Worker {
     fn run(self) {
+        let mut taken = Pending::default();
         let mut failing = false;
         loop {
-            let (mut batch, closed) = self.next_batch();
-            let count = batch.len() as u64;
-            let outcome = if batch.is_empty() {
-                Ok(())
-            } else {
-                batch.iter_mut().for_each(|span| redact(span, &self.redactor));
-                self.export(batch, closed)
-            };
-            let name = match &outcome {
-                Ok(()) => "obskit_spans_exported_total",
-                Err(_) => "obskit_spans_failed_total",
-            };
-            metrics::counter!(name).increment(count);
-            // Only the first failure after a success is logged: a collector that is down is one piece of news.
-            if let Err(reason) = &outcome
-                && !failing
-            {
-                tracing::warn!(target: "obskit::otlp", %reason, spans = count, "span export failed");
+            let closed = self.take(&mut taken);
+            let mut said = std::mem::take(&mut taken.said).into_iter().peekable();
+            for (number, heads) in taken.spans.heads.chunks(self.shared.batch).enumerate() {
+                let first = number * self.shared.batch;
+                let spans = heads.iter().enumerate().map(|(at, head)| {
+                    let mut span = span_data(&taken.spans, head, &self.scope);
+                    if let Some((_, said)) = said.next_if(|(place, _)| *place == first + at) {
+                        add_stand_in(&mut span, head.place, *said);
+                    }
+                    redact(&mut span, &self.redactor);
+                    span
+                });
+                let spans = spans.collect();
+                self.send(spans, closed, &mut failing);
             }
-            failing = if count == 0 { failing } else { outcome.is_err() };
-
-            let mut state = self.shared.state.lock();
-            state.done += count;
-            if let Err(reason) = outcome {
-                state.failed += count;
-                state.last_failure = Some(reason);
+            taken.clear();
+            if taken.spans.capacity() > KEPT_BYTES {
+                taken = Pending::default();
             }
-            let finished = state.closed.is_some() && state.spans.is_empty();
+            let state = self.shared.state.lock();
+            let finished = state.closed.is_some() && state.pending.spans.heads.is_empty();
             drop(state);
             self.shared.progress.notify_all();
             if finished {
@@ -191,20 +214,48 @@ impl Worker {
         }
     }
 
-    /// Waits for a batch that is full, old enough or asked for.
-    fn next_batch(&self) -> (Vec<SpanData>, Option<Instant>) {
+    /// Sends a batch, and says what became of it.
+    fn send(&self, batch: Vec<SpanData>, closed: Option<Instant>, failing: &mut bool) {
+        let count = batch.len() as u64;
+        let outcome = self.export(batch, closed);
+        let name = match &outcome {
+            Ok(()) => "obskit_spans_exported_total",
+            Err(_) => "obskit_spans_failed_total",
+        };
+        metrics::counter!(name).increment(count);
+        // Only the first failure after a success is logged: a collector that is down is one piece of news.
+        if let Err(reason) = &outcome
+            && !*failing
+        {
+            tracing::warn!(target: "obskit::otlp", %reason, spans = count, "span export failed");
+        }
+        *failing = outcome.is_err();
+        let mut state = self.shared.state.lock();
+        state.done += count;
+        if let Err(reason) = outcome {
+            state.failed += count;
+            state.last_failure = Some(reason);
+        }
+        drop(state);
+        self.shared.progress.notify_all();
+    }
+
+    /// Waits until there are enough spans, or until they are old enough or asked for, and takes them all.
+    fn take(&self, taken: &mut Pending) -> Option<Instant> {
         let shared = &*self.shared;
         let until = Instant::now() + shared.interval;
         let mut state = shared.state.lock();
-        while !(state.urgent || state.closed.is_some() || state.spans.len() >= shared.batch) {
+        while !(state.urgent
+            || state.closed.is_some()
+            || state.pending.spans.heads.len() >= shared.batch)
+        {
             if shared.wake.wait_until(&mut state, until).timed_out() {
                 break;
             }
         }
-        let count = state.spans.len().min(shared.batch);
-        let batch = state.spans.drain(..count).collect();
-        state.urgent &= !state.spans.is_empty();
-        (batch, state.closed)
+        std::mem::swap(&mut state.pending, taken);
+        state.urgent = false;
+        state.closed
     }
 
     fn export(&self, batch: Vec<SpanData>, closed: Option<Instant>) -> Result<(), String> {
@@ -212,7 +263,6 @@ impl Worker {
             closed.saturating_duration_since(Instant::now()).min(self.shared.timeout)
         });
         // What the client itself logs or traces must not be exported in turn.
-        let _suppressed = Context::enter_telemetry_suppressed_scope();
         thread::suppressed(|| {
             self.runtime.block_on(async {
                 match tokio::time::timeout(timeout, self.exporter.export(batch)).await {

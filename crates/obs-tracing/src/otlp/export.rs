@@ -1,14 +1,19 @@
-//! Sampled spans on their way through tracing-opentelemetry.
+//! Spans that stand for those of the pipeline where OpenTelemetry's own calls look for them.
 //!
-//! The pipeline keeps spans under its own ids. A span that is exported has a second one in a registry, on which the
-//! OpenTelemetry layer works, and the two are told apart here: calls from the pipeline carry the registry's ids, and
-//! calls from `OpenTelemetrySpanExt` carry the pipeline's.
+//! The pipeline keeps its spans itself and exports them itself. `OpenTelemetrySpanExt` looks for the span of
+//! tracing-opentelemetry's layer, which works on a registry: the first such call about a sampled span makes one that
+//! stands for it there, with the same ids. What is said to it joins the span when that closes. The two are told apart
+//! here: calls from the pipeline carry the registry's ids, and calls from `OpenTelemetrySpanExt` carry the pipeline's.
 
 use std::any::TypeId;
-use std::cell::Cell;
+use std::cell::RefCell;
+use std::fmt;
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
-use opentelemetry_sdk::trace::SdkTracerProvider;
+use opentelemetry::Context;
+use opentelemetry_sdk::error::OTelSdkResult;
+use opentelemetry_sdk::trace::{SdkTracerProvider, Span, SpanData, SpanProcessor};
 use tracing::dispatcher::WeakDispatch;
 use tracing_core::span::{Attributes, Current, Id, Record};
 use tracing_core::subscriber::Interest;
@@ -21,19 +26,27 @@ use tracing_subscriber::Registry;
 use tracing_subscriber::layer::{Layered, SubscriberExt};
 use tracing_subscriber::registry::LookupSpan;
 
+use super::OpenTelemetryContext;
 use super::tracer::{LinkedTracer, starting};
-use crate::spans::ids::SpanIds;
 use crate::spans::{SpanKey, SpanTable};
 
 type OtelLayer = OpenTelemetryLayer<ExportSpans, LinkedTracer>;
 
-/// The layer that exports, on the spans that are exported.
+/// The spans that stand for others, and the layer that they are spans of.
 pub(crate) struct Export {
-    pub(crate) layered: Layered<OtelLayer, ExportSpans>,
+    stand_ins: Arc<StandIns>,
     /// The same spans, found by the pipeline's ids.
     by_pipeline_id: ExportSpans,
+    pub(crate) context: OpenTelemetryContext,
+}
+
+struct StandIns {
+    layered: Layered<OtelLayer, ExportSpans>,
+    spans: Arc<SpanTable>,
+    /// A span without data, which stands for those that are not sampled.
+    nothing: Id,
     dispatch: OnceLock<WeakDispatch>,
-    /// Kept, because a provider that is dropped shuts its queue down.
+    /// Kept, because its tracer is of no use without it.
     _provider: SdkTracerProvider,
 }
 
@@ -42,40 +55,49 @@ impl Export {
         layer: OtelLayer,
         provider: SdkTracerProvider,
         spans: Arc<SpanTable>,
+        context: OpenTelemetryContext,
     ) -> Self {
         let registry = Arc::new(Registry::default());
-        let nothing = nothing(&registry);
-        let by_pipeline_id =
-            ExportSpans { registry: Arc::clone(&registry), translated: Some((spans, nothing)) };
-        let layered = ExportSpans { registry, translated: None }.with(layer);
-        Self { layered, by_pipeline_id, dispatch: OnceLock::new(), _provider: provider }
+        let stand_ins = Arc::new(StandIns {
+            nothing: nothing(&registry),
+            layered: ExportSpans { registry: Arc::clone(&registry), translated: None }.with(layer),
+            spans,
+            dispatch: OnceLock::new(),
+            _provider: provider,
+        });
+        let by_pipeline_id = ExportSpans { registry, translated: Some(Arc::clone(&stand_ins)) };
+        Self { stand_ins, by_pipeline_id, context }
     }
 
     pub(crate) fn register(&self, dispatch: &Dispatch) {
-        self.layered.on_register_dispatch(dispatch);
+        self.stand_ins.layered.on_register_dispatch(dispatch);
         // OK because a subscriber is registered once.
-        let _ = self.dispatch.set(dispatch.downgrade());
+        let _ = self.stand_ins.dispatch.set(dispatch.downgrade());
     }
 
-    /// Opens the span that is exported. Its parent is not the registry's matter: see [`LinkedTracer`].
-    pub(crate) fn open(&self, attributes: &Attributes<'_>) -> Id {
-        self.layered.new_span(&Attributes::new_root(attributes.metadata(), attributes.values()))
+    /// Whether OpenTelemetry's current context follows the spans that are entered.
+    pub(crate) fn follows_spans(&self) -> bool {
+        self.context == OpenTelemetryContext::Entered
     }
 
-    /// Starts the span `id` of the pipeline at once, while it is known which ids it has; by itself it would start when
-    /// it is first entered.
-    pub(crate) fn start(&self, id: &Id, ids: SpanIds) {
-        if let Some(dispatch) = self.dispatch.get().and_then(WeakDispatch::upgrade) {
-            starting(ids, || drop(tracing_opentelemetry::get_otel_context(id, &dispatch)));
-        }
+    /// Makes the span that stands for `key`.
+    pub(crate) fn open(&self, key: SpanKey) {
+        self.stand_ins.of(key);
     }
 
-    /// Adds an event that happens in the exported span `inner`.
-    pub(crate) fn event(&self, event: &Event<'_>, inner: Id) {
-        let named = event.parent().map(|parent| (parent.into_u64(), inner.into_u64()));
-        NAMED_PARENT.set(named);
-        self.layered.event(event);
-        NAMED_PARENT.set(None);
+    pub(crate) fn enter(&self, stand_in: &Id) {
+        self.stand_ins.layered.enter(stand_in);
+    }
+
+    pub(crate) fn exit(&self, stand_in: &Id) {
+        self.stand_ins.layered.exit(stand_in);
+    }
+
+    /// Closes the span that stood for another, and returns what was said to it.
+    pub(crate) fn close(&self, stand_in: Id) -> Option<Box<SpanData>> {
+        let outer = ENDED.replace(Some(None));
+        self.stand_ins.layered.try_close(stand_in);
+        ENDED.replace(outer).flatten()
     }
 
     /// Finds the parts that `OpenTelemetrySpanExt` asks for.
@@ -91,40 +113,98 @@ impl Export {
             // OK because its ids are not those that are known outside.
             return None;
         }
-        // SAFETY: The pointer comes from a field of `self`, which lives and stays in place as long as `self` does.
-        unsafe { self.layered.downcast_raw(id) }
+        // SAFETY: The pointer comes from a value behind an `Arc` that `self` holds, so that it lives and stays in place
+        // as long as `self` does.
+        unsafe { self.stand_ins.layered.downcast_raw(id) }
+    }
+}
+
+impl StandIns {
+    /// The span that stands for `key`, made when it is first asked for; none for what is not sampled.
+    fn of(&self, key: SpanKey) -> Option<Id> {
+        if !key.is_exported() {
+            return None;
+        }
+        let look = |state: &mut crate::spans::SpanState| {
+            (state.stand_in.clone(), state.metadata, state.ids)
+        };
+        let (known, place, ids) = self.spans.with(key, look)?;
+        if known.is_some() || !ids.sampled {
+            return known;
+        }
+        let place = place?;
+        let no_values: [(&field::Field, Option<&dyn field::Value>); 0] = [];
+        let values = place.fields().value_set(&no_values);
+        // OK because the span is not locked meanwhile: of two threads that make one, one finds the other's.
+        let made = self.layered.new_span(&Attributes::new_root(place, &values));
+        let kept = self
+            .spans
+            .with(key, |state| state.stand_in.get_or_insert_with(|| made.clone()).clone())?;
+        if kept != made {
+            self.layered.try_close(made);
+        } else if let Some(dispatch) = self.dispatch.get().and_then(WeakDispatch::upgrade) {
+            // It starts at once, while it is known which ids it has; by itself it would start when it is first entered.
+            starting(ids, || drop(tracing_opentelemetry::get_otel_context(&key.id(), &dispatch)));
+        }
+        Some(kept)
     }
 }
 
 thread_local! {
-    /// The pipeline's id of the parent that the event at hand names, and the registry's.
-    static NAMED_PARENT: Cell<Option<(u64, u64)>> = const { Cell::new(None) };
+    /// While a span that stood for another is being closed, what was said to it.
+    static ENDED: RefCell<Option<Option<Box<SpanData>>>> = const { RefCell::new(None) };
 }
 
-/// The spans that are exported.
+/// Takes what was said to spans that stand for others.
+pub(super) struct Said;
+
+impl fmt::Debug for Said {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Said")
+    }
+}
+
+impl SpanProcessor for Said {
+    fn on_start(&self, _: &mut Span, _: &Context) {}
+
+    fn on_end(&self, span: SpanData) {
+        // OK because nobody waits for what was said to a span that somebody else ended.
+        ENDED.with_borrow_mut(|ended| {
+            if let Some(ended) = ended {
+                *ended = Some(Box::new(span));
+            }
+        });
+    }
+
+    fn force_flush(&self) -> OTelSdkResult {
+        Ok(())
+    }
+
+    fn shutdown_with_timeout(&self, _: Duration) -> OTelSdkResult {
+        Ok(())
+    }
+}
+
+/// The registry of the spans that stand for others.
 pub(crate) struct ExportSpans {
     registry: Arc<Registry>,
-    /// When the ids are the pipeline's: whose, and a span without data for those that are not exported.
-    translated: Option<(Arc<SpanTable>, Id)>,
+    /// Set when the ids are the pipeline's.
+    translated: Option<Arc<StandIns>>,
 }
 
 impl<'a> LookupSpan<'a> for ExportSpans {
     type Data = <Registry as LookupSpan<'a>>::Data;
 
     fn span_data(&'a self, id: &Id) -> Option<Self::Data> {
-        if let Some((spans, nothing)) = &self.translated {
-            let exported = spans.with(SpanKey::of(id), |state| state.exported.clone()).flatten();
-            return self.registry.span_data(exported.as_ref().unwrap_or(nothing));
-        }
-        match NAMED_PARENT.get() {
-            Some((named, inner)) if named == id.into_u64() => {
-                self.registry.span_data(&Id::from_u64(inner))
+        match &self.translated {
+            Some(stand_ins) => {
+                let stand_in = stand_ins.of(SpanKey::of(id));
+                self.registry.span_data(stand_in.as_ref().unwrap_or(&stand_ins.nothing))
             }
-            _ => self.registry.span_data(id),
+            None => self.registry.span_data(id),
         }
     }
 }
-
 impl Subscriber for ExportSpans {
     fn register_callsite(&self, metadata: &'static Metadata<'static>) -> Interest {
         self.registry.register_callsite(metadata)

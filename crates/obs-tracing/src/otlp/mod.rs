@@ -1,6 +1,7 @@
 //! Spans on their way to a collector, by OTLP over HTTP.
 
 mod batch;
+mod convert;
 mod export;
 mod redact;
 mod tracer;
@@ -9,7 +10,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use obs_model::{FieldValue, Redactor, Resource};
+use obs_model::{Redactor, Resource};
 use opentelemetry::KeyValue;
 use opentelemetry::trace::TracerProvider;
 use opentelemetry_otlp::{Protocol, SpanExporter, WithExportConfig, WithHttpConfig};
@@ -17,14 +18,15 @@ use opentelemetry_sdk::trace::{self, SdkTracerProvider, SpanExporter as _};
 use reqwest::header::{HeaderName, HeaderValue};
 use rustls::{ClientConfig, RootCertStore};
 use rustls_platform_verifier::BuilderVerifierExt;
-use tracing_opentelemetry::OpenTelemetrySpanExt;
 
 use crate::Error;
 use crate::sampling::{Sampler, Sampling};
 use crate::spans::SpanTable;
 
-pub(crate) use batch::SpanQueue;
+pub(crate) use batch::{CloseQueueOnDrop, SpanQueue};
+pub(crate) use convert::{EXCEPTION_MESSAGE, EXCEPTION_STACKTRACE};
 pub(crate) use export::Export;
+use export::Said;
 use tracer::{LinkedIds, LinkedTracer};
 
 /// Where spans are exported to, and how.
@@ -45,6 +47,20 @@ pub struct OtlpConfig {
     pub interval: Duration,
     /// How long one export may take, with its retries.
     pub timeout: Duration,
+    /// Whether OpenTelemetry's current context follows the spans that are entered.
+    pub context: OpenTelemetryContext,
+}
+
+/// Whether OpenTelemetry's current context (`opentelemetry::Context::current`) follows the spans that are entered.
+///
+/// Either way `OpenTelemetrySpanExt` works on sampled spans: their context, links, attributes, events and status.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum OpenTelemetryContext {
+    /// It does not, so that a sampled span costs a fraction of what it costs otherwise.
+    #[default]
+    OnDemand,
+    /// It does, for libraries that look there.
+    Entered,
 }
 
 impl OtlpConfig {
@@ -72,6 +88,7 @@ impl OtlpConfig {
             batch_spans: 512,
             interval: Duration::from_secs(5),
             timeout: Duration::from_secs(10),
+            context: OpenTelemetryContext::default(),
         }
     }
 
@@ -186,31 +203,16 @@ impl Prepared {
             // What is not sampled never gets this far.
             .with_sampler(trace::Sampler::AlwaysOn)
             .with_id_generator(LinkedIds)
-            .with_span_processor(queue.clone())
+            .with_span_processor(Said)
             .build();
         let tracer = LinkedTracer(provider.tracer("obskit"));
         let layer = tracing_opentelemetry::layer()
             .with_tracer(tracer)
             .with_threads(false)
-            // Each costs more than the span itself: where it was opened its name tells, and the log says when.
+            // The span that it stands for has its own times and place.
             .with_location(false)
             .with_tracked_inactivity(false);
-        Ok((Export::new(layer, provider, spans), queue))
-    }
-}
-
-/// Sets an attribute whose name is only known at run time.
-pub(crate) fn set_attribute(span: &tracing::Span, key: &str, value: FieldValue) {
-    let key = key.to_owned();
-    match value {
-        FieldValue::Bool(value) => span.set_attribute(key, value),
-        FieldValue::I64(value) => span.set_attribute(key, value),
-        FieldValue::U64(value) => match i64::try_from(value) {
-            Ok(value) => span.set_attribute(key, value),
-            Err(_) => span.set_attribute(key, value.to_string()),
-        },
-        FieldValue::F64(value) => span.set_attribute(key, value),
-        FieldValue::Text(text) => span.set_attribute(key, text.into_owned()),
+        Ok((Export::new(layer, provider, spans, self.config.context), queue))
     }
 }
 

@@ -1,4 +1,4 @@
-//! The subscriber: it opens spans, writes lines for events, and passes sampled spans on to the export.
+//! The subscriber: it opens spans, writes lines for events, and and hands on what closes.
 
 pub(crate) mod admission;
 pub(crate) mod control;
@@ -12,6 +12,8 @@ use std::cell::Cell;
 use std::sync::Arc;
 use std::time::Instant;
 
+#[cfg(feature = "otlp")]
+use tracing_core::Level;
 use tracing_core::span::{Attributes, Current, Id, Record};
 use tracing_core::subscriber::Interest;
 use tracing_core::{Dispatch, Event, LevelFilter, Metadata, Subscriber};
@@ -21,6 +23,8 @@ pub(crate) use events::{EventLog, SinkQueue, next_owner};
 use filter::LevelControl;
 
 use crate::baggage::BaggageRules;
+#[cfg(feature = "otlp")]
+use crate::fields::EventVisitor;
 use crate::fields::{FieldRules, RawVisitor};
 use crate::inflight::Watch;
 #[cfg(feature = "otlp")]
@@ -28,12 +32,12 @@ use crate::otlp::Export;
 use crate::sampling::Sampling;
 use crate::spans::ids::SpanIds;
 use crate::spans::{self, NewSpan, SpanKey, SpanMetrics, SpanTable};
-use crate::traces::Recorder;
+use crate::traces::{Closing, Recorder};
 
 /// The subscriber of a process.
 ///
-/// It keeps its spans itself: a span that is not exported costs no more than its ids and its fields. Only spans that
-/// are exported also get one in the registry that the export's layer works on.
+/// It keeps its spans itself: a span that is not exported costs no more than its ids and its fields. What is exported is
+/// made of the same.
 pub(crate) struct Pipeline {
     events: EventLog,
     control: LevelControl,
@@ -110,14 +114,43 @@ impl Pipeline {
         spans::innermost(self.spans.owner)
     }
 
-    /// The export, and the span that stands for `key` there.
+    /// The span that stands for `key` where OpenTelemetry's current context follows the spans that are entered.
     #[cfg(feature = "otlp")]
-    fn exported(&self, key: SpanKey) -> Option<(&Export, Id)> {
+    fn followed(&self, key: SpanKey) -> Option<(&Export, Id)> {
+        let export = self.export.as_ref().filter(|export| export.follows_spans())?;
         if !key.is_exported() {
             return None;
         }
-        let id = self.spans.with(key, |state| state.exported.clone()).flatten()?;
-        Some((self.export.as_ref()?, id))
+        let stand_in = self.spans.with(key, |state| state.stand_in.clone()).flatten()?;
+        Some((export, stand_in))
+    }
+
+    /// What is known of a span that is closing, beside its state.
+    #[cfg(feature = "otlp")]
+    fn closing(&self, key: SpanKey) -> Closing {
+        let exported = key.is_exported();
+        let stand_in = match exported {
+            true => self.spans.with(key, |state| state.stand_in.take()).flatten(),
+            false => None,
+        };
+        let said = stand_in.zip(self.export.as_ref()).and_then(|(id, export)| export.close(id));
+        Closing { exported, said }
+    }
+
+    /// Keeps an event of a span that is exported.
+    #[cfg(feature = "otlp")]
+    fn keep_event(&self, event: &Event<'_>, key: SpanKey) {
+        let Some(recorder) = self.recorder.as_ref().filter(|_| key.is_exported()) else { return };
+        let place = event.metadata();
+        let (rules, at) = (self.field_rules(), recorder.wall_now());
+        thread::with_raw(|raw| {
+            // OK because the values are taken before the span is locked: a `Debug` form may itself log.
+            event.record(&mut EventVisitor(RawVisitor { rules, raw }));
+            self.spans.with(key, |state| {
+                state.failed |= *place.level() == Level::ERROR;
+                state.story.add_event(place, at, raw);
+            });
+        });
     }
 
     fn close(&self, key: SpanKey) -> Option<SpanKey> {
@@ -129,13 +162,15 @@ impl Pipeline {
             }
         }
         if let Some(recorder) = &self.recorder
-            && let Some(forgotten) = self.spans.with(key, |state| recorder.close(state))
+            && recorder.keeps(key.is_exported())
         {
-            forgotten.count();
-        }
-        #[cfg(feature = "otlp")]
-        if let Some((export, id)) = self.exported(key) {
-            export.layered.try_close(id);
+            #[cfg(feature = "otlp")]
+            let closing = self.closing(key);
+            #[cfg(not(feature = "otlp"))]
+            let closing = Closing::default();
+            if let Some(lost) = self.spans.with(key, |state| recorder.close(state, closing)) {
+                lost.count();
+            }
         }
         if self.control.is_dynamic() {
             self.filter.try_close(key.id());
@@ -182,16 +217,17 @@ impl Subscriber for Pipeline {
         let enclosing = parent.and_then(|parent| self.spans.with(parent, |state| state.ids));
         let ids = SpanIds::open(enclosing, attributes.metadata().name(), self.sampling.as_ref());
         #[cfg(feature = "otlp")]
-        let exported = ids.sampled && self.export.is_some();
+        let exported = ids.sampled && self.export.is_some() && !thread::is_suppressed();
         #[cfg(not(feature = "otlp"))]
         let exported = false;
         let opened = self.measured.is_some().then(Instant::now);
         let watched_since = self.watch.as_ref().map(|watch| watch.now());
-        let began = self.recorder.as_ref().map(Recorder::now);
+        let recorder = self.recorder.as_ref().filter(|recorder| recorder.keeps(exported));
+        let began = recorder.map(Recorder::now);
         let metadata = attributes.metadata();
         let new = NewSpan { ids, metadata, parent, exported, opened, watched_since, began };
         let opened = self.spans.open(new, |raw| {
-            if let Some(recorder) = &self.recorder {
+            if let Some(recorder) = recorder {
                 recorder.add_context(raw);
             }
             attributes.record(&mut RawVisitor { rules: self.field_rules(), raw });
@@ -208,10 +244,9 @@ impl Subscriber for Pipeline {
         #[cfg(feature = "otlp")]
         if let Some(export) = &self.export
             && exported
+            && export.follows_spans()
         {
-            let inner = export.open(attributes);
-            self.spans.with(key, |state| state.exported = Some(inner));
-            export.start(&id, ids);
+            export.open(key);
         }
         if self.control.is_dynamic() {
             NEXT_ID.set(Some(id.into_u64()));
@@ -228,10 +263,6 @@ impl Subscriber for Pipeline {
             values.record(&mut RawVisitor { rules, raw });
             self.spans.with(key, |state| state.record(raw, rules));
         });
-        #[cfg(feature = "otlp")]
-        if let Some((export, inner)) = self.exported(key) {
-            export.layered.record(&inner, values);
-        }
         if self.control.is_dynamic() {
             self.filter.record(id, values);
         }
@@ -239,10 +270,10 @@ impl Subscriber for Pipeline {
 
     fn record_follows_from(&self, id: &Id, follows: &Id) {
         #[cfg(feature = "otlp")]
-        if let Some((export, inner)) = self.exported(SpanKey::of(id))
-            && let Some((_, follows)) = self.exported(SpanKey::of(follows))
+        if SpanKey::of(id).is_exported()
+            && let Some(ids) = self.spans.with(SpanKey::of(follows), |state| state.ids)
         {
-            export.layered.record_follows_from(&inner, &follows);
+            self.spans.with(SpanKey::of(id), |state| state.story.add_link((ids.trace, ids.span)));
         }
         let _ = (id, follows);
     }
@@ -261,10 +292,10 @@ impl Subscriber for Pipeline {
         }
         self.events.write(event, within, &self.spans);
         #[cfg(feature = "otlp")]
-        if let Some((export, inner)) = within.and_then(|key| self.exported(key))
+        if let Some(key) = within
             && !thread::is_suppressed()
         {
-            export.event(event, inner);
+            self.keep_event(event, key);
         }
     }
 
@@ -275,8 +306,8 @@ impl Subscriber for Pipeline {
             watch.enter(key);
         }
         #[cfg(feature = "otlp")]
-        if let Some((export, inner)) = self.exported(key) {
-            export.layered.enter(&inner);
+        if let Some((export, stand_in)) = self.followed(key) {
+            export.enter(&stand_in);
         }
         if self.control.is_dynamic() {
             self.filter.enter(id);
@@ -290,8 +321,8 @@ impl Subscriber for Pipeline {
             watch.leave(key);
         }
         #[cfg(feature = "otlp")]
-        if let Some((export, inner)) = self.exported(key) {
-            export.layered.exit(&inner);
+        if let Some((export, stand_in)) = self.followed(key) {
+            export.exit(&stand_in);
         }
         if self.control.is_dynamic() {
             self.filter.exit(id);

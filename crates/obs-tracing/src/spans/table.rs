@@ -14,6 +14,8 @@ use super::ids::SpanIds;
 use crate::fields::keys::keys_of;
 use crate::fields::{FieldBuffer, FieldRules, RawFields};
 use crate::inflight::Activity;
+#[cfg(feature = "otlp")]
+use crate::traces::Story;
 
 /// Slots of the first page; each page has twice as many as the one before.
 const FIRST_PAGE: u32 = 64;
@@ -36,8 +38,7 @@ impl SpanKey {
     /// A span that the table had no room for: it is never found.
     pub(crate) const NONE: Self = Self { slot: u32::MAX - 1, generation: 0 };
 
-    /// Whether a span stands for this one where spans are exported.
-    #[cfg(feature = "otlp")]
+    /// Whether the span may be exported, so that what happens in it is kept.
     pub(crate) const fn is_exported(self) -> bool {
         self.generation & 1 == 1
     }
@@ -98,9 +99,12 @@ pub(crate) struct SpanState {
     pub(crate) began: Option<Duration>,
     /// The others as they were given, if something is kept of the span when it closes.
     settled: RawFields,
-    /// The span that stands for it where spans are exported.
+    /// What happened in it, if it is exported.
     #[cfg(feature = "otlp")]
-    pub(crate) exported: Option<Id>,
+    pub(crate) story: Story,
+    /// The span that stands for it where OpenTelemetry's own calls look for it.
+    #[cfg(feature = "otlp")]
+    pub(crate) stand_in: Option<Id>,
 }
 
 impl SpanState {
@@ -247,7 +251,10 @@ impl SpanTable {
         }
         #[cfg(feature = "otlp")]
         {
-            state.exported = None;
+            state.stand_in = None;
+            if !state.story.is_empty() {
+                state.story.clear();
+            }
         }
         drop(state);
         free::give(self, key.slot);
@@ -344,7 +351,9 @@ impl Slot {
                 began: None,
                 settled: RawFields::default(),
                 #[cfg(feature = "otlp")]
-                exported: None,
+                story: Story::default(),
+                #[cfg(feature = "otlp")]
+                stand_in: None,
             }),
         }
     }

@@ -4,9 +4,14 @@ use std::ops::Range;
 
 use tracing_core::Metadata;
 
+#[cfg(feature = "otlp")]
+use super::story::{EventHead, Link};
 use crate::fields::RawFields;
 use crate::spans::SpanState;
 use crate::spans::ids::SpanIds;
+
+/// The largest step in which a batch grows, in bytes.
+const LARGEST_STEP: usize = 64 * 1024;
 
 /// What is known of one span, beside its values.
 #[derive(Clone, Copy)]
@@ -20,6 +25,18 @@ pub(crate) struct SpanHead {
     /// Whether it reported an error.
     pub(crate) failed: bool,
     values: (u32, u32),
+    #[cfg(feature = "otlp")]
+    pub(crate) story: StoryHead,
+}
+
+/// Where the story of a span stands in its batch.
+#[cfg(feature = "otlp")]
+#[derive(Clone, Copy, Default)]
+pub(crate) struct StoryHead {
+    events: (u32, u32),
+    links: (u32, u32),
+    pub(crate) dropped_events: u32,
+    pub(crate) dropped_links: u32,
 }
 
 impl SpanHead {
@@ -39,6 +56,10 @@ impl SpanHead {
 pub(crate) struct SpanBatch {
     pub(crate) heads: Vec<SpanHead>,
     pub(crate) values: RawFields,
+    #[cfg(feature = "otlp")]
+    events: Vec<EventHead>,
+    #[cfg(feature = "otlp")]
+    links: Vec<Link>,
 }
 
 impl SpanBatch {
@@ -50,6 +71,11 @@ impl SpanBatch {
     pub(crate) fn clear(&mut self) {
         self.heads.clear();
         self.values.clear();
+        #[cfg(feature = "otlp")]
+        {
+            self.events.clear();
+            self.links.clear();
+        }
     }
 
     /// How many bytes the spans take.
@@ -66,13 +92,13 @@ impl SpanBatch {
         limit: usize,
     ) -> bool {
         let Some(place) = span.metadata else { return true };
-        let step = limit / 32;
+        let step = (limit / 32).min(LARGEST_STEP);
         let mut heads = self.heads.capacity();
         if heads == self.heads.len() {
             heads += (step / size_of::<SpanHead>()).max(1);
         }
         let Some(room) = limit.checked_sub(heads * size_of::<SpanHead>()) else { return false };
-        if !self.values.make_room(span.given(), step, room) {
+        if !self.values.make_room(&span.given(), step, room) {
             return false;
         }
         self.heads.reserve_exact(heads - self.heads.len());
@@ -82,7 +108,68 @@ impl SpanBatch {
         }
         let values = (from as u32, self.values.len() as u32);
         let ids = span.ids;
-        self.heads.push(SpanHead { place, ids, start, duration, failed: span.failed, values });
+        self.heads.push(SpanHead {
+            place,
+            ids,
+            start,
+            duration,
+            failed: span.failed,
+            values,
+            #[cfg(feature = "otlp")]
+            story: StoryHead::default(),
+        });
         true
+    }
+}
+
+/// Spans with what happened in them.
+#[cfg(feature = "otlp")]
+impl SpanBatch {
+    /// Adds a span that is closing with its story, as [`SpanBatch::push`] does.
+    pub(crate) fn push_with_story(
+        &mut self,
+        span: &SpanState,
+        start: u64,
+        duration: u64,
+        limit: usize,
+    ) -> bool {
+        let story = &span.story;
+        // OK because a story is bounded, so that the batch exceeds its limit by little.
+        let room = limit.saturating_sub(story.values.bytes());
+        if span.metadata.is_none() || !self.push(span, start, duration, room) {
+            return false;
+        }
+        if story.is_empty() && story.dropped_events == 0 {
+            return true;
+        }
+        let moved = self.values.len() as u32;
+        self.values.append(&story.values);
+        let (events, links) = (self.events.len() as u32, self.links.len() as u32);
+        self.events.extend(story.events.iter().map(|event| EventHead {
+            values: (event.values.0 + moved, event.values.1 + moved),
+            ..*event
+        }));
+        self.links.extend_from_slice(&story.links);
+        if let Some(head) = self.heads.last_mut() {
+            head.story = StoryHead {
+                events: (events, self.events.len() as u32),
+                links: (links, self.links.len() as u32),
+                dropped_events: story.dropped_events,
+                dropped_links: story.dropped_links,
+            };
+        }
+        true
+    }
+
+    /// The events of a span of the batch.
+    pub(crate) fn events_of(&self, head: &SpanHead) -> &[EventHead] {
+        let (from, to) = head.story.events;
+        &self.events[from as usize..to as usize]
+    }
+
+    /// The links of a span of the batch.
+    pub(crate) fn links_of(&self, head: &SpanHead) -> &[Link] {
+        let (from, to) = head.story.links;
+        &self.links[from as usize..to as usize]
     }
 }

@@ -3,30 +3,73 @@
 mod batch;
 mod memory;
 mod search;
+#[cfg(feature = "otlp")]
+mod story;
 mod wall;
 
 use std::sync::Arc;
 use std::time::Duration;
 
+#[cfg(feature = "otlp")]
+use obs_model::DropReason;
 use obs_model::{Clock, Context};
 
 use crate::fields::RawFields;
 use crate::fields::keys::IdField;
+#[cfg(feature = "otlp")]
+use crate::otlp::{CloseQueueOnDrop, SpanQueue};
 use crate::spans::SpanState;
+#[cfg(feature = "otlp")]
+pub(crate) use batch::{SpanBatch, SpanHead};
 pub(crate) use memory::{Forgotten, MIN_BYTES, SpanMemory};
 pub use search::{FinishedSpan, FinishedSpans, SpanQuery, Trace, TraceSpan};
+#[cfg(feature = "otlp")]
+pub(crate) use story::{EventHead, Story};
 use wall::WallClock;
 
 /// Keeps what is kept of the spans of one pipeline.
 pub(crate) struct Recorder {
     wall: WallClock,
     memory: Option<Arc<SpanMemory>>,
+    #[cfg(feature = "otlp")]
+    export: Option<CloseQueueOnDrop>,
 }
 
 impl Recorder {
-    /// A recorder, if there is anything to keep spans for.
-    pub(crate) fn new(clock: Arc<dyn Clock>, memory: Option<Arc<SpanMemory>>) -> Option<Self> {
-        memory.is_some().then(|| Self { wall: WallClock::new(clock), memory })
+    /// A recorder that keeps nothing yet.
+    pub(crate) fn new(clock: Arc<dyn Clock>) -> Self {
+        Self {
+            wall: WallClock::new(clock),
+            memory: None,
+            #[cfg(feature = "otlp")]
+            export: None,
+        }
+    }
+
+    /// This recorder, which remembers the spans that finished last.
+    pub(crate) fn with_memory(mut self, memory: Option<Arc<SpanMemory>>) -> Self {
+        self.memory = memory;
+        self
+    }
+
+    /// This recorder, which hands sampled spans to an export.
+    #[cfg(feature = "otlp")]
+    pub(crate) fn with_export(mut self, queue: Option<SpanQueue>) -> Self {
+        self.export = queue.map(CloseQueueOnDrop);
+        self
+    }
+
+    /// This recorder, if it keeps anything.
+    pub(crate) fn if_any(self) -> Option<Self> {
+        let keeps = self.memory.is_some();
+        #[cfg(feature = "otlp")]
+        let keeps = keeps || self.export.is_some();
+        keeps.then_some(self)
+    }
+
+    /// Whether anything is kept of a span.
+    pub(crate) fn keeps(&self, is_exported: bool) -> bool {
+        self.memory.is_some() || is_exported
     }
 
     /// The time at which a span opens.
@@ -55,12 +98,60 @@ impl Recorder {
         });
     }
 
+    /// The wall-clock time of something that happens now, in nanoseconds after the epoch.
+    #[cfg(feature = "otlp")]
+    pub(crate) fn wall_now(&self) -> u64 {
+        self.wall.nanoseconds(self.wall.monotonic())
+    }
+
     /// Takes what is kept of a span that is closing.
-    pub(crate) fn close(&self, span: &SpanState) -> Forgotten {
-        let Some(began) = span.began else { return Forgotten::default() };
+    pub(crate) fn close(&self, span: &SpanState, closing: Closing) -> Lost {
+        let mut lost = Lost::default();
+        let Some(began) = span.began else { return lost };
         let duration = self.wall.monotonic().saturating_sub(began).as_nanos() as u64;
         let start = self.wall.nanoseconds(began);
-        let keep = |memory: &Arc<SpanMemory>| memory.keep(span, start, duration);
-        self.memory.as_ref().map(keep).unwrap_or_default()
+        if let Some(memory) = &self.memory {
+            lost.forgotten = memory.keep(span, start, duration);
+        }
+        #[cfg(feature = "otlp")]
+        if closing.exported
+            && let Some(queue) = &self.export
+        {
+            lost.refused = queue.0.push(span, start, duration, closing.said);
+        }
+        let _ = closing;
+        lost
+    }
+}
+
+/// What is known of a span that is closing, beside its state.
+#[derive(Default)]
+pub(crate) struct Closing {
+    /// Whether it is exported.
+    #[cfg(feature = "otlp")]
+    pub(crate) exported: bool,
+    /// What was said to the span that stood for it.
+    #[cfg(feature = "otlp")]
+    pub(crate) said: Option<Box<opentelemetry_sdk::trace::SpanData>>,
+}
+
+/// What was not kept.
+#[derive(Default)]
+#[must_use = "what is lost is counted"]
+pub(crate) struct Lost {
+    forgotten: Forgotten,
+    #[cfg(feature = "otlp")]
+    refused: Option<DropReason>,
+}
+
+impl Lost {
+    /// Counts it. A recorder may itself log, so that nothing may be locked.
+    pub(crate) fn count(self) {
+        self.forgotten.count();
+        #[cfg(feature = "otlp")]
+        if let Some(reason) = self.refused {
+            metrics::counter!("obskit_spans_dropped_total", "reason" => reason.as_str())
+                .increment(1);
+        }
     }
 }

@@ -15,6 +15,7 @@ use obs_model::Resource;
 use obs_tracing::http::{ObserveLayer, Propagator};
 use obs_tracing::{OtlpConfig, Sampler, Sampling, trace_async};
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
+use opentelemetry_proto::tonic::common::v1::KeyValue;
 use opentelemetry_proto::tonic::common::v1::any_value::Value as Any;
 use opentelemetry_proto::tonic::trace::v1::Span;
 use prost::Message;
@@ -24,18 +25,18 @@ use tower::ServiceExt;
 const TRACEPARENT: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
 
 #[derive(Default)]
-struct Received {
+pub(crate) struct Received {
     requests: Mutex<Vec<(HeaderMap, ExportTraceServiceRequest)>>,
 }
 
 impl Received {
-    fn spans(&self) -> Vec<Span> {
+    pub(crate) fn spans(&self) -> Vec<Span> {
         let requests = self.requests.lock().unwrap();
         let resources = requests.iter().flat_map(|(_, request)| &request.resource_spans);
         resources.flat_map(|r| &r.scope_spans).flat_map(|s| s.spans.clone()).collect()
     }
 
-    fn span(&self, name: &str) -> Span {
+    pub(crate) fn span(&self, name: &str) -> Span {
         let spans = self.spans();
         spans
             .iter()
@@ -46,7 +47,7 @@ impl Received {
 }
 
 /// A collector on this test's own single-threaded runtime.
-async fn collector(status: StatusCode) -> (SocketAddr, Arc<Received>) {
+pub(crate) async fn collector(status: StatusCode) -> (SocketAddr, Arc<Received>) {
     let received = Arc::new(Received::default());
     let take = move |State(received): State<Arc<Received>>, headers: HeaderMap, body: Bytes| async move {
         let request = ExportTraceServiceRequest::decode(body).expect("the body is OTLP");
@@ -60,7 +61,7 @@ async fn collector(status: StatusCode) -> (SocketAddr, Arc<Received>) {
     (address, received)
 }
 
-fn pipeline_to(address: SocketAddr, change: impl FnOnce(&mut OtlpConfig)) -> Pipeline {
+pub(crate) fn pipeline_to(address: SocketAddr, change: impl FnOnce(&mut OtlpConfig)) -> Pipeline {
     let mut otlp = OtlpConfig::new(&format!("http://{address}")).with_header("x-api-key", "k-1");
     change(&mut otlp);
     Pipeline::new(|config| {
@@ -70,7 +71,18 @@ fn pipeline_to(address: SocketAddr, change: impl FnOnce(&mut OtlpConfig)) -> Pip
     })
 }
 
-fn hex(bytes: &[u8]) -> String {
+/// The value of an attribute as text.
+pub(crate) fn any(pair: &KeyValue) -> String {
+    match pair.value.as_ref().and_then(|value| value.value.as_ref()) {
+        Some(Any::StringValue(text)) => text.clone(),
+        Some(Any::BoolValue(value)) => value.to_string(),
+        Some(Any::IntValue(value)) => value.to_string(),
+        Some(Any::DoubleValue(value)) => value.to_string(),
+        other => panic!("{other:?}"),
+    }
+}
+
+pub(crate) fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 

@@ -14,6 +14,8 @@ mod logger;
 #[cfg(feature = "http")]
 mod requests;
 mod sinks;
+#[cfg(all(feature = "http", feature = "otlp"))]
+mod spans;
 mod support;
 mod tasks;
 mod tools;

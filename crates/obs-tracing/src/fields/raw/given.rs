@@ -100,8 +100,8 @@ impl RawFields {
 
     /// Makes room for as much as `more` takes, in steps of `step` bytes, so that little is held for nothing, unless it
     /// would then hold on to more than `most` bytes.
-    pub(crate) fn make_room(&mut self, more: [&Self; 2], step: usize, most: usize) -> bool {
-        let sum = |of: fn(&Self) -> usize| more.into_iter().map(of).sum::<usize>();
+    pub(crate) fn make_room(&mut self, more: &[&Self], step: usize, most: usize) -> bool {
+        let sum = |of: fn(&Self) -> usize| more.iter().map(|more| of(more)).sum::<usize>();
         let steps = step / size_of::<(u32, Raw)>();
         let text = wanted(self.text.len(), self.text.capacity(), sum(|more| more.text.len()), step);
         let values =
