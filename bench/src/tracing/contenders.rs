@@ -66,6 +66,7 @@ pub(crate) const CASES: &[Case] = &[
         name: "request span, 1 % sampled",
         contenders: &[
             (OURS, spans::obskit_mostly_unsampled),
+            ("(obskit, tails sampled too)", spans::obskit_sampling_tails),
             ("tracing-opentelemetry", spans::opentelemetry_mostly_unsampled),
             ("(registry alone)", spans::registry_request),
         ],

@@ -7,7 +7,9 @@ use std::thread;
 use std::time::Duration;
 
 use obs_model::Resource;
-use obs_tracing::{InFlightConfig, LogConfig, LogOutput, OtlpConfig, Sampler, Sampling};
+use obs_tracing::{
+    InFlightConfig, LogConfig, LogOutput, OtlpConfig, Sampler, Sampling, TailConfig,
+};
 use opentelemetry::trace::TracerProvider;
 use opentelemetry_otlp::{SpanExporter, WithExportConfig, WithHttpConfig};
 use opentelemetry_sdk::trace::{
@@ -115,6 +117,14 @@ pub(crate) fn obskit_remembered() -> Result<Task, Box<dyn Error>> {
 
 pub(crate) fn obskit_mostly_unsampled() -> Result<Task, Box<dyn Error>> {
     obskit(request, Some(0.01))
+}
+
+pub(crate) fn obskit_sampling_tails() -> Result<Task, Box<dyn Error>> {
+    let mut config = LogConfig::new(Resource::new("bench"));
+    let mut otlp = otlp(0.01)?;
+    otlp.tail = Some(TailConfig::default());
+    config.otlp = Some(otlp);
+    start(request, config)
 }
 
 pub(crate) fn obskit_sampled() -> Result<Task, Box<dyn Error>> {

@@ -17,6 +17,8 @@ use crate::pipeline::control::LogControl;
 use crate::pipeline::filter::LevelControl;
 use crate::pipeline::queue::{CloseOnDrop, LineQueue, Output, QueueLimits};
 use crate::pipeline::{EventLog, Pipeline, PipelineParts, next_owner};
+#[cfg(feature = "otlp")]
+use crate::sampling::TailSampler;
 use crate::sink::LogSink;
 use crate::sink::fanout::{self, Sinks};
 use crate::spans::{SpanMetrics, SpanTable};
@@ -90,21 +92,25 @@ pub fn build(mut config: LogConfig) -> Result<(Dispatch, TracingHandle), Error> 
     let finished =
         memory.clone().map(|memory| FinishedSpans::new(memory, Arc::clone(&rules.fields)));
     #[cfg(feature = "otlp")]
-    let (sampling, export, exported) = match exporter {
+    let (sampling, tail, export, exported) = match exporter {
         Some(exporter) => {
-            let sampling = exporter.sampling.clone();
-            let (export, exported) =
-                exporter.start(&config.resource, config.redactor, Arc::clone(&spans))?;
-            (Some(sampling), Some(export), Some(exported))
+            let (sampling, tail) = (exporter.sampling.clone(), exporter.tail(&config.clock));
+            let (export, exported) = exporter.start(
+                &config.resource,
+                config.redactor,
+                Arc::clone(&spans),
+                tail.clone(),
+            )?;
+            (Some(sampling), tail, Some(export), Some(exported))
         }
-        None => (None, None, None),
+        None => (None, None, None, None),
     };
     #[cfg(not(feature = "otlp"))]
     let sampling = None;
 
     let recorder = Recorder::new(Arc::clone(&config.clock)).with_memory(memory);
     #[cfg(feature = "otlp")]
-    let recorder = recorder.with_export(exported.clone());
+    let recorder = recorder.with_export(exported.clone()).with_tail(tail.clone());
     let pipeline = Pipeline::new(PipelineParts {
         measured: config.span_metrics.map(|names| SpanMetrics::new(spans.owner, names)),
         recorder: recorder.if_any(),
@@ -136,6 +142,8 @@ pub fn build(mut config: LogConfig) -> Result<(Dispatch, TracingHandle), Error> 
         finished,
         #[cfg(feature = "otlp")]
         spans: exported,
+        #[cfg(feature = "otlp")]
+        tail: tail.map(TailSampler::new),
     }));
     Ok((Dispatch::new(pipeline), handle))
 }
@@ -190,6 +198,8 @@ struct Inner {
     finished: Option<FinishedSpans>,
     #[cfg(feature = "otlp")]
     spans: Option<crate::otlp::SpanQueue>,
+    #[cfg(feature = "otlp")]
+    tail: Option<TailSampler>,
 }
 
 impl Drop for Inner {
@@ -222,6 +232,13 @@ impl TracingHandle {
     #[must_use]
     pub fn finished_spans(&self) -> Option<FinishedSpans> {
         self.0.finished.clone()
+    }
+
+    /// What keeps traces that are not sampled, if anything does (`OtlpConfig::tail`).
+    #[cfg(feature = "otlp")]
+    #[must_use]
+    pub fn tail_sampler(&self) -> Option<TailSampler> {
+        self.0.tail.clone()
     }
 
     /// The filter as it was last set.

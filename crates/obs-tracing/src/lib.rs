@@ -75,6 +75,9 @@
 //! started when it is made, so that `set_parent` comes too late: set a context instead. OpenTelemetry's own current
 //! context follows the spans that are entered only if `OtlpConfig::context` asks for it.
 //!
+//! A trace that is not sampled can be kept all the same when it turns out to be worth it, see `TailConfig`. Only the part
+//! that this process saw is kept then, because callers and callees were told that it is not sampled.
+//!
 //! # Metrics
 //!
 //! Through the `metrics` facade: `log_events_total{level,service}`, `obskit_log_dropped_total{reason,level}`
@@ -90,6 +93,9 @@
 //! `obskit_log_file_upkeep_failures_total{destination}`, of compressing and removing rotated files.
 //! `obskit_spans_dropped_total{reason}` (`queue_full`, `closed`, `too_many_open`), and those of [`http`], [`client`], [`db`], [`tools`] and
 //! [`websocket`], and `obskit_baggage_dropped_total{reason}`.
+//! `obskit_span_memory_dropped_total{reason}` (`evicted`, `too_large`), `obskit_spans_exported_total`, `obskit_spans_failed_total`,
+//! `obskit_spans_dropped_total{reason}` (`queue_full`, `closed`, `too_many_open`, `trace_too_large`),
+//! `obskit_traces_kept_total{reason}` and `obskit_traces_dropped_total{reason}` (see `TailConfig`), and those of [`http`].
 //!
 //! # Features
 //!
@@ -157,6 +163,8 @@ pub use logger::{
 pub use otlp::{OpenTelemetryContext, OtlpConfig};
 pub use pipeline::control::{LogControl, TargetLevel};
 pub use pipeline::filter::check_filter;
+#[cfg(feature = "otlp")]
+pub use sampling::{LinkedTraces, TailConfig, TailSampler};
 pub use sampling::{Sampler, Sampling};
 pub use task::{carry, carry_fn, spawn, spawn_blocking, spawn_in, spawn_local, trace_async};
-pub use traces::{FinishedSpan, FinishedSpans, SpanQuery, Trace, TraceSpan};
+pub use traces::{FinishedSpan, FinishedSpans, SpanInTrace, SpanQuery, Trace};

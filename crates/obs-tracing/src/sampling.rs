@@ -6,6 +6,18 @@ use std::time::Instant;
 
 use obs_model::TraceId;
 
+#[cfg(feature = "otlp")]
+mod history;
+#[cfg(feature = "otlp")]
+mod tail;
+#[cfg(feature = "otlp")]
+mod undecided;
+
+#[cfg(feature = "otlp")]
+pub use tail::{LinkedTraces, TailConfig, TailSampler};
+#[cfg(feature = "otlp")]
+pub(crate) use tail::{Tail, TailOutcome};
+
 /// How one kind of trace is chosen.
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[non_exhaustive]
@@ -158,7 +170,7 @@ impl Sampling {
 }
 
 #[derive(Debug)]
-struct Decision {
+pub(crate) struct Decision {
     sampler: Sampler,
     started: Instant,
     /// When the next trace may be taken, in nanoseconds after `started`.

@@ -10,17 +10,17 @@ pub(crate) mod alerts;
 pub(crate) mod errors;
 #[cfg(feature = "health")]
 pub(crate) mod health;
+pub(crate) mod loglevel;
 #[cfg(feature = "tracing")]
 pub(crate) mod logs;
-pub(crate) mod loglevel;
 pub(crate) mod metrics;
 #[cfg(feature = "profiling")]
 pub(crate) mod pprof;
 pub(crate) mod prometheus;
 pub(crate) mod series;
+pub(crate) mod spans;
 #[cfg(feature = "tracing")]
 pub(crate) mod traces;
-pub(crate) mod spans;
 
 use obs_model::Timestamp;
 
@@ -52,4 +52,3 @@ pub(crate) async fn searching<R: Send + 'static>(
         )
     })
 }
-

@@ -117,13 +117,13 @@ impl LogAggregator {
     pub fn new(service: impl Into<Arc<str>>) -> Self {
         let service = service.into();
         let rules = LineRules {
-            fields: FieldRules {
+            fields: Arc::new(FieldRules {
                 owner: crate::pipeline::next_owner(),
                 redactor: Redactor::new(),
                 max_fields: 64,
                 max_text: 16 * 1024,
                 max_bytes: 64 * 1024,
-            },
+            }),
             format: LogFormat::Json,
             colored: false,
             service: service.to_string(),

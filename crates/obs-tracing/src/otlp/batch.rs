@@ -15,8 +15,9 @@ use super::convert::{add_stand_in, span_data};
 use super::redact::redact;
 use crate::Error;
 use crate::pipeline::thread;
+use crate::sampling::Tail;
 use crate::spans::SpanState;
-use crate::traces::SpanBatch;
+use crate::traces::{Kept, Room, SpanBatch};
 
 const THREAD_NAME: &str = "obskit-otlp";
 
@@ -76,6 +77,7 @@ impl SpanQueue {
         exporter: SpanExporter,
         config: &OtlpConfig,
         redactor: Redactor,
+        tail: Option<Arc<Tail>>,
     ) -> Result<Self, Error> {
         let shared = Arc::new(Shared {
             state: Mutex::default(),
@@ -91,7 +93,8 @@ impl SpanQueue {
         let runtime =
             tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(failed)?;
         let scope = InstrumentationScope::builder("obskit").build();
-        let worker = Worker { shared: Arc::clone(&shared), exporter, redactor, scope, runtime };
+        let worker =
+            Worker { shared: Arc::clone(&shared), exporter, redactor, scope, tail, runtime };
         std::thread::Builder::new()
             .name(THREAD_NAME.to_owned())
             .spawn(move || worker.run())
@@ -138,23 +141,57 @@ impl SpanQueue {
         duration: u64,
         said: Option<Box<SpanData>>,
     ) -> Option<DropReason> {
+        self.take_in(1, |pending| {
+            let room = Room::of(self.0.max_bytes);
+            let fits = pending.spans.push_with_story(span, start, duration, room);
+            if fits && let Some(said) = said {
+                pending.said.push((pending.spans.heads.len() - 1, said));
+            }
+            fits
+        })
+    }
+
+    /// Takes a trace that is kept: the spans that closed before, and the one that began it here.
+    pub(crate) fn push_trace(
+        &self,
+        earlier: Option<&SpanBatch>,
+        root: &SpanState,
+        start: u64,
+        duration: u64,
+        kept: Kept,
+    ) -> Option<DropReason> {
+        let count = earlier.map_or(0, |earlier| earlier.heads.len()) as u64 + 1;
+        self.take_in(count, |pending| {
+            let used = earlier.map_or(0, SpanBatch::used);
+            let limit = self.0.max_bytes.saturating_sub(used);
+            if !pending.spans.push_with_story(root, start, duration, Room::of(limit)) {
+                return false;
+            }
+            if let Some(head) = pending.spans.heads.last_mut() {
+                head.kept = Some(kept);
+            }
+            if let Some(earlier) = earlier {
+                pending.spans.extend(earlier, kept);
+            }
+            true
+        })
+    }
+
+    /// Takes so many spans, or says why not.
+    fn take_in(&self, count: u64, add: impl FnOnce(&mut Pending) -> bool) -> Option<DropReason> {
         let mut state = self.0.state.lock();
         if state.closed.is_some() {
             return Some(DropReason::Closed);
         }
-        let waiting = state.accepted - state.done;
-        if waiting >= self.0.capacity as u64
-            || !state.pending.spans.push_with_story(span, start, duration, self.0.max_bytes)
+        let before = state.pending.spans.heads.len();
+        if state.accepted - state.done + count > self.0.capacity as u64 || !add(&mut state.pending)
         {
             return Some(DropReason::QueueFull);
         }
-        state.accepted += 1;
-        let count = state.pending.spans.heads.len();
-        if let Some(said) = said {
-            state.pending.said.push((count - 1, said));
-        }
+        state.accepted += count;
+        let after = state.pending.spans.heads.len();
         drop(state);
-        if count == self.0.batch {
+        if before < self.0.batch && after >= self.0.batch {
             self.0.wake.notify_one();
         }
         None
@@ -177,6 +214,7 @@ struct Worker {
     exporter: SpanExporter,
     redactor: Redactor,
     scope: InstrumentationScope,
+    tail: Option<Arc<Tail>>,
     runtime: tokio::runtime::Runtime,
 }
 
@@ -203,6 +241,12 @@ impl Worker {
             taken.clear();
             if taken.spans.capacity() > KEPT_BYTES {
                 taken = Pending::default();
+            }
+            if let Some(ordinary) = self.tail.as_ref().map(|tail| tail.take_ordinary())
+                && ordinary > 0
+            {
+                metrics::counter!("obskit_traces_dropped_total", "reason" => "ordinary")
+                    .increment(ordinary);
             }
             let state = self.shared.state.lock();
             let finished = state.closed.is_some() && state.pending.spans.heads.is_empty();

@@ -30,6 +30,10 @@ pub(super) fn span_data(
             parts.put(name, value);
         }
     }
+    if let Some(kept) = head.kept {
+        put(&mut parts.attributes, KeyValue::new("obskit.sampled", "tail"));
+        put(&mut parts.attributes, KeyValue::new("obskit.reason", kept.as_str()));
+    }
     let mut events = SpanEvents::default();
     events.dropped_count = head.story.dropped_events;
     for event in batch.events_of(head) {

@@ -10,7 +10,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use obs_model::{Redactor, Resource};
+use obs_model::{Clock, Redactor, Resource};
 use opentelemetry::KeyValue;
 use opentelemetry::trace::TracerProvider;
 use opentelemetry_otlp::{Protocol, SpanExporter, WithExportConfig, WithHttpConfig};
@@ -20,7 +20,7 @@ use rustls::{ClientConfig, RootCertStore};
 use rustls_platform_verifier::BuilderVerifierExt;
 
 use crate::Error;
-use crate::sampling::{Sampler, Sampling};
+use crate::sampling::{Sampler, Sampling, Tail, TailConfig};
 use crate::spans::SpanTable;
 
 pub(crate) use batch::{CloseQueueOnDrop, SpanQueue};
@@ -49,6 +49,8 @@ pub struct OtlpConfig {
     pub timeout: Duration,
     /// Whether OpenTelemetry's current context follows the spans that are entered.
     pub context: OpenTelemetryContext,
+    /// Which of the traces that are not sampled are kept all the same; `None` keeps none.
+    pub tail: Option<TailConfig>,
 }
 
 /// Whether OpenTelemetry's current context (`opentelemetry::Context::current`) follows the spans that are entered.
@@ -89,6 +91,7 @@ impl OtlpConfig {
             interval: Duration::from_secs(5),
             timeout: Duration::from_secs(10),
             context: OpenTelemetryContext::default(),
+            tail: None,
         }
     }
 
@@ -119,6 +122,7 @@ impl OtlpConfig {
             }
         }
         problems.extend(self.sampling.problems());
+        problems.extend(self.tail.iter().flat_map(TailConfig::problems));
         if self.queue_spans == 0 || self.batch_spans == 0 {
             problems.push("the OTLP queue and batch take 0 spans: expected 1 or more".to_owned());
         }
@@ -184,12 +188,19 @@ pub(crate) struct Prepared {
 }
 
 impl Prepared {
+    /// What keeps traces that are not sampled, by the pipeline's clock.
+    pub(crate) fn tail(&self, clock: &Arc<dyn Clock>) -> Option<Arc<Tail>> {
+        let clock = Arc::clone(clock);
+        self.config.tail.clone().map(|config| Tail::new(config, move || clock.monotonic()))
+    }
+
     /// Starts the exporting thread and makes the layer that feeds it.
     pub(crate) fn start(
         mut self,
         resource: &Resource,
         redactor: Redactor,
         spans: Arc<SpanTable>,
+        tail: Option<Arc<Tail>>,
     ) -> Result<(Export, SpanQueue), Error> {
         let attributes = resource
             .attributes()
@@ -197,7 +208,7 @@ impl Prepared {
         let resource =
             opentelemetry_sdk::Resource::builder_empty().with_attributes(attributes).build();
         self.exporter.set_resource(&resource);
-        let queue = SpanQueue::start(self.exporter, &self.config, redactor)?;
+        let queue = SpanQueue::start(self.exporter, &self.config, redactor, tail)?;
         let provider = SdkTracerProvider::builder()
             .with_resource(resource)
             // What is not sampled never gets this far.

@@ -1,4 +1,4 @@
-//! The subscriber: it opens spans, writes lines for events, and and hands on what closes.
+//! The subscriber: it opens spans, writes lines for events, and hands on what closes.
 
 pub(crate) mod admission;
 pub(crate) mod control;
@@ -134,7 +134,7 @@ impl Pipeline {
             false => None,
         };
         let said = stand_in.zip(self.export.as_ref()).and_then(|(id, export)| export.close(id));
-        Closing { exported, said }
+        Closing { exported, key, said }
     }
 
     /// Keeps an event of a span that is exported.
@@ -142,6 +142,10 @@ impl Pipeline {
     fn keep_event(&self, event: &Event<'_>, key: SpanKey) {
         let Some(recorder) = self.recorder.as_ref().filter(|_| key.is_exported()) else { return };
         let place = event.metadata();
+        let sampled = self.spans.with(key, |state| state.ids.sampled);
+        if !sampled.is_some_and(|sampled| recorder.keeps_event(sampled, *place.level())) {
+            return;
+        }
         let (rules, at) = (self.field_rules(), recorder.wall_now());
         thread::with_raw(|raw| {
             // OK because the values are taken before the span is locked: a `Debug` form may itself log.
@@ -214,10 +218,13 @@ impl Subscriber for Pipeline {
             None => self.innermost(),
         };
         let parent = parent.filter(|parent| self.spans.retain(*parent));
-        let enclosing = parent.and_then(|parent| self.spans.with(parent, |state| state.ids));
+        let enclosing =
+            parent.and_then(|key| self.spans.with(key, |state| (state.ids, state.root.or(parent))));
+        let (enclosing, root) = enclosing.unzip();
         let ids = SpanIds::open(enclosing, attributes.metadata().name(), self.sampling.as_ref());
         #[cfg(feature = "otlp")]
-        let exported = ids.sampled && self.export.is_some() && !thread::is_suppressed();
+        let exported = self.recorder.as_ref().is_some_and(|to| to.may_export(ids.sampled))
+            && !thread::is_suppressed();
         #[cfg(not(feature = "otlp"))]
         let exported = false;
         let opened = self.measured.is_some().then(Instant::now);
@@ -225,7 +232,9 @@ impl Subscriber for Pipeline {
         let recorder = self.recorder.as_ref().filter(|recorder| recorder.keeps(exported));
         let began = recorder.map(Recorder::now);
         let metadata = attributes.metadata();
-        let new = NewSpan { ids, metadata, parent, exported, opened, watched_since, began };
+        // A span of another trace than the enclosing one's begins that trace here.
+        let root = root.flatten().filter(|_| ids.parent.is_some_and(|parent| !parent.remote));
+        let new = NewSpan { ids, metadata, parent, root, exported, opened, watched_since, began };
         let opened = self.spans.open(new, |raw| {
             if let Some(recorder) = recorder {
                 recorder.add_context(raw);

@@ -73,6 +73,8 @@ pub(crate) struct NewSpan {
     pub(crate) metadata: &'static Metadata<'static>,
     /// The enclosing span, which is kept open: its reference is handed over.
     pub(crate) parent: Option<SpanKey>,
+    /// The span that began the trace here, if that is another one.
+    pub(crate) root: Option<SpanKey>,
     pub(crate) exported: bool,
     pub(crate) opened: Option<Instant>,
     /// When it opens by the time that open spans are watched by, if they are.
@@ -87,6 +89,8 @@ pub(crate) struct SpanState {
     pub(crate) ids: SpanIds,
     pub(crate) metadata: Option<&'static Metadata<'static>>,
     pub(crate) parent: Option<SpanKey>,
+    /// The span that began the trace here, if that is another one; it closes last.
+    pub(crate) root: Option<SpanKey>,
     /// When it opened, if spans are measured.
     pub(crate) opened: Option<Instant>,
     /// Whether it reported an error.
@@ -202,6 +206,7 @@ impl SpanTable {
         state.ids = new.ids;
         state.metadata = Some(new.metadata);
         state.parent = new.parent;
+        state.root = new.root;
         state.opened = new.opened;
         state.failed = false;
         state.began = new.began;
@@ -344,6 +349,7 @@ impl Slot {
                 ids: SpanIds::PLACEHOLDER,
                 metadata: None,
                 parent: None,
+                root: None,
                 opened: None,
                 failed: false,
                 raw: RawFields::default(),
@@ -408,6 +414,7 @@ mod tests {
             ids: SpanIds::PLACEHOLDER,
             metadata: &META,
             parent,
+            root: None,
             exported: false,
             opened: None,
             watched_since: None,

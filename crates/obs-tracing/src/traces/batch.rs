@@ -27,6 +27,46 @@ pub(crate) struct SpanHead {
     values: (u32, u32),
     #[cfg(feature = "otlp")]
     pub(crate) story: StoryHead,
+    /// Why it is exported, if head sampling did not take it.
+    #[cfg(feature = "otlp")]
+    pub(crate) kept: Option<Kept>,
+}
+
+/// Why a trace is exported that head sampling did not take.
+#[cfg(feature = "otlp")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kept {
+    Error,
+    Slow,
+    Alert,
+    SameTrace,
+}
+
+#[cfg(feature = "otlp")]
+impl Kept {
+    /// The value of the `reason` label and of the attribute.
+    pub(crate) const fn as_str(self) -> &'static str {
+        match self {
+            Self::Error => "error",
+            Self::Slow => "slow",
+            Self::Alert => "alert",
+            Self::SameTrace => "same_trace",
+        }
+    }
+}
+
+/// How much a batch may hold on to, in bytes, and in which steps it grows.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Room {
+    pub(crate) limit: usize,
+    pub(crate) step: usize,
+}
+
+impl Room {
+    /// So much, in steps that suit it.
+    pub(crate) fn of(limit: usize) -> Self {
+        Self { limit, step: (limit / 32).min(LARGEST_STEP) }
+    }
 }
 
 /// Where the story of a span stands in its batch.
@@ -83,16 +123,15 @@ impl SpanBatch {
         self.heads.len() * size_of::<SpanHead>() + self.values.bytes()
     }
 
-    /// Adds a span that is closing, unless the batch would then hold on to more than `limit` bytes.
+    /// Adds a span that is closing, unless the batch would then hold on to more than it may.
     pub(crate) fn push(
         &mut self,
         span: &SpanState,
         start: u64,
         duration: u64,
-        limit: usize,
+        Room { limit, step }: Room,
     ) -> bool {
         let Some(place) = span.metadata else { return true };
-        let step = (limit / 32).min(LARGEST_STEP);
         let mut heads = self.heads.capacity();
         if heads == self.heads.len() {
             heads += (step / size_of::<SpanHead>()).max(1);
@@ -117,6 +156,8 @@ impl SpanBatch {
             values,
             #[cfg(feature = "otlp")]
             story: StoryHead::default(),
+            #[cfg(feature = "otlp")]
+            kept: None,
         });
         true
     }
@@ -131,11 +172,12 @@ impl SpanBatch {
         span: &SpanState,
         start: u64,
         duration: u64,
-        limit: usize,
+        room: Room,
     ) -> bool {
         let story = &span.story;
         // OK because a story is bounded, so that the batch exceeds its limit by little.
-        let room = limit.saturating_sub(story.values.bytes());
+        let limit = room.limit.saturating_sub(story.values.bytes());
+        let room = Room { limit, ..room };
         if span.metadata.is_none() || !self.push(span, start, duration, room) {
             return false;
         }
@@ -159,6 +201,31 @@ impl SpanBatch {
             };
         }
         true
+    }
+
+    /// Adds the spans of another batch, which are kept for this reason.
+    pub(crate) fn extend(&mut self, other: &Self, kept: Kept) {
+        let moved = self.values.len() as u32;
+        let (events, links) = (self.events.len() as u32, self.links.len() as u32);
+        let shift = |(from, to): (u32, u32), by: u32| (from + by, to + by);
+        self.values.append(&other.values);
+        self.events.extend(
+            other
+                .events
+                .iter()
+                .map(|event| EventHead { values: shift(event.values, moved), ..*event }),
+        );
+        self.links.extend_from_slice(&other.links);
+        self.heads.extend(other.heads.iter().map(|head| SpanHead {
+            values: shift(head.values, moved),
+            story: StoryHead {
+                events: shift(head.story.events, events),
+                links: shift(head.story.links, links),
+                ..head.story
+            },
+            kept: Some(kept),
+            ..*head
+        }));
     }
 
     /// The events of a span of the batch.

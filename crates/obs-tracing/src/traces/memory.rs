@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use parking_lot::Mutex;
 
-use super::batch::SpanBatch;
+use super::batch::{Room, SpanBatch};
 use crate::spans::SpanState;
 
 /// The least memory that makes sense, in bytes.
@@ -61,15 +61,16 @@ impl SpanMemory {
     /// Keeps a span that is closing.
     pub(crate) fn keep(&self, span: &SpanState, start: u64, duration: u64) -> Forgotten {
         let shard = SHARD.try_with(|shard| *shard).unwrap_or(0) % self.filling.len();
+        let room = Room::of(self.part_bytes);
         let mut part = self.filling[shard].lock();
         let mut forgotten = Forgotten::default();
-        if part.push(span, start, duration, self.part_bytes) {
+        if part.push(span, start, duration, room) {
             return forgotten;
         }
         if !part.heads.is_empty() {
             let full = std::mem::take(&mut *part);
             (*part, forgotten.evicted) = self.put_away(full);
-            if part.push(span, start, duration, self.part_bytes) {
+            if part.push(span, start, duration, room) {
                 return forgotten;
             }
         }

@@ -18,11 +18,15 @@ use crate::fields::RawFields;
 use crate::fields::keys::IdField;
 #[cfg(feature = "otlp")]
 use crate::otlp::{CloseQueueOnDrop, SpanQueue};
+#[cfg(feature = "otlp")]
+use crate::sampling::{Tail, TailOutcome};
+#[cfg(feature = "otlp")]
+use crate::spans::SpanKey;
 use crate::spans::SpanState;
 #[cfg(feature = "otlp")]
-pub(crate) use batch::{SpanBatch, SpanHead};
+pub(crate) use batch::{Kept, Room, SpanBatch, SpanHead};
 pub(crate) use memory::{Forgotten, MIN_BYTES, SpanMemory};
-pub use search::{FinishedSpan, FinishedSpans, SpanQuery, Trace, TraceSpan};
+pub use search::{FinishedSpan, FinishedSpans, SpanInTrace, SpanQuery, Trace};
 #[cfg(feature = "otlp")]
 pub(crate) use story::{EventHead, Story};
 use wall::WallClock;
@@ -33,6 +37,8 @@ pub(crate) struct Recorder {
     memory: Option<Arc<SpanMemory>>,
     #[cfg(feature = "otlp")]
     export: Option<CloseQueueOnDrop>,
+    #[cfg(feature = "otlp")]
+    tail: Option<Arc<Tail>>,
 }
 
 impl Recorder {
@@ -43,6 +49,8 @@ impl Recorder {
             memory: None,
             #[cfg(feature = "otlp")]
             export: None,
+            #[cfg(feature = "otlp")]
+            tail: None,
         }
     }
 
@@ -57,6 +65,25 @@ impl Recorder {
     pub(crate) fn with_export(mut self, queue: Option<SpanQueue>) -> Self {
         self.export = queue.map(CloseQueueOnDrop);
         self
+    }
+
+    /// This recorder, which also exports traces that are worth it.
+    #[cfg(feature = "otlp")]
+    pub(crate) fn with_tail(mut self, tail: Option<Arc<Tail>>) -> Self {
+        self.tail = tail;
+        self
+    }
+
+    /// Whether a span that is sampled or not may be exported.
+    #[cfg(feature = "otlp")]
+    pub(crate) fn may_export(&self, sampled: bool) -> bool {
+        self.export.is_some() && (sampled || self.tail.is_some())
+    }
+
+    /// Whether an event of a span that may be exported is kept.
+    #[cfg(feature = "otlp")]
+    pub(crate) fn keeps_event(&self, sampled: bool, level: tracing_core::Level) -> bool {
+        sampled || self.tail.as_ref().is_some_and(|tail| tail.keeps_events(level))
     }
 
     /// This recorder, if it keeps anything.
@@ -117,7 +144,15 @@ impl Recorder {
         if closing.exported
             && let Some(queue) = &self.export
         {
-            lost.refused = queue.0.push(span, start, duration, closing.said);
+            match &self.tail {
+                _ if span.ids.sampled => {
+                    lost.refused = queue.0.push(span, start, duration, closing.said);
+                }
+                Some(tail) => {
+                    lost.tail = tail.close(&queue.0, closing.key, span, start, duration);
+                }
+                None => {}
+            }
         }
         let _ = closing;
         lost
@@ -125,11 +160,13 @@ impl Recorder {
 }
 
 /// What is known of a span that is closing, beside its state.
-#[derive(Default)]
+#[cfg_attr(not(feature = "otlp"), derive(Default))]
 pub(crate) struct Closing {
     /// Whether it is exported.
     #[cfg(feature = "otlp")]
     pub(crate) exported: bool,
+    #[cfg(feature = "otlp")]
+    pub(crate) key: SpanKey,
     /// What was said to the span that stood for it.
     #[cfg(feature = "otlp")]
     pub(crate) said: Option<Box<opentelemetry_sdk::trace::SpanData>>,
@@ -142,6 +179,8 @@ pub(crate) struct Lost {
     forgotten: Forgotten,
     #[cfg(feature = "otlp")]
     refused: Option<DropReason>,
+    #[cfg(feature = "otlp")]
+    tail: TailOutcome,
 }
 
 impl Lost {
@@ -153,5 +192,7 @@ impl Lost {
             metrics::counter!("obskit_spans_dropped_total", "reason" => reason.as_str())
                 .increment(1);
         }
+        #[cfg(feature = "otlp")]
+        self.tail.count();
     }
 }

@@ -102,7 +102,7 @@ pub struct FinishedSpan {
 /// One span of a trace.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
-pub struct TraceSpan {
+pub struct SpanInTrace {
     /// The span.
     pub span: FinishedSpan,
     /// Where its parent stands in [`Trace::spans`], if that has finished too.
@@ -119,7 +119,7 @@ pub struct Trace {
     pub trace: TraceId,
     /// The spans: each after its parent, and those of one parent by their start. There are 10,000 at most, those that
     /// ended last.
-    pub spans: Vec<TraceSpan>,
+    pub spans: Vec<SpanInTrace>,
 }
 
 /// The memory of the spans that finished last; cheap to clone.
@@ -271,7 +271,7 @@ fn owned(head: &SpanHead, fields: &FieldBuffer) -> FinishedSpan {
 }
 
 /// Puts every span after its parent, and those of one parent in the order of their starts.
-fn tree(mut spans: Vec<FinishedSpan>) -> Vec<TraceSpan> {
+fn tree(mut spans: Vec<FinishedSpan>) -> Vec<SpanInTrace> {
     // The latest first, because what is pushed last is taken first.
     spans.sort_by_key(|span| Reverse((span.start, span.duration)));
     let known: HashSet<SpanId> = spans.iter().map(|span| span.span).collect();
@@ -287,7 +287,7 @@ fn tree(mut spans: Vec<FinishedSpan>) -> Vec<TraceSpan> {
         let at = placed.len();
         let inner = children.remove(&Some(span.span)).unwrap_or_default();
         waiting.extend(inner.into_iter().map(|span| (span, Some(at), depth + 1)));
-        placed.push(TraceSpan { span, parent, depth });
+        placed.push(SpanInTrace { span, parent, depth });
     }
     placed
 }

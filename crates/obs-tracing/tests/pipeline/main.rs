@@ -17,5 +17,7 @@ mod sinks;
 #[cfg(all(feature = "http", feature = "otlp"))]
 mod spans;
 mod support;
+#[cfg(all(feature = "http", feature = "otlp"))]
+mod tail;
 mod tasks;
 mod tools;
