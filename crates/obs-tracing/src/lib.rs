@@ -105,6 +105,7 @@
 //! | `reqwest` | [`client::SendObserved`](client) for requests of reqwest |
 //! | `file-gzip` (default), `file-zstd` | [`sink::FileCompression`]: rotated log files compressed |
 //! | `http` (default) | [`http`]: the tower layer for axum, and propagation to other services |
+//! | `syslog` (default), `syslog-tls` | `sink::SyslogConfig`: lines sent to syslog servers, over TLS as well |
 //! | `otlp` (default) | `OtlpConfig`: export of spans by OTLP over HTTP |
 //!
 //! # Limits

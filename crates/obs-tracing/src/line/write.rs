@@ -6,7 +6,7 @@ use obs_model::Timestamp;
 const CUT_MARK: [&str; 2] = ["…[truncated ", " bytes]"];
 
 /// The most bytes that the mark takes.
-const CUT_MARK_BYTES: usize = CUT_MARK[0].len() + 20 + CUT_MARK[1].len();
+pub(crate) const CUT_MARK_BYTES: usize = CUT_MARK[0].len() + 20 + CUT_MARK[1].len();
 
 /// Appends the mark of a text that lost so many bytes.
 pub(crate) fn push_cut_mark(out: &mut Vec<u8>, lost: usize) {

@@ -10,6 +10,8 @@ mod filter;
 mod line;
 mod ship;
 mod statics;
+#[cfg(feature = "syslog")]
+mod syslog;
 
 use std::fmt;
 use std::sync::Arc;
@@ -22,6 +24,8 @@ pub use filter::SinkFilter;
 pub use line::Line;
 pub(crate) use line::LineHead;
 pub(crate) use ship::ShipRuntime;
+#[cfg(feature = "syslog")]
+pub use syslog::{Facility, SyslogBody, SyslogConfig, SyslogFraming};
 
 /// Something that takes log lines, called by one thread of the pipeline.
 ///

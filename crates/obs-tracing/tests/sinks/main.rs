@@ -3,3 +3,9 @@
 mod file;
 mod file_crash;
 mod support;
+#[cfg(feature = "syslog")]
+mod syslog;
+#[cfg(feature = "syslog")]
+mod syslog_receiver;
+#[cfg(feature = "syslog-tls")]
+mod syslog_tls;
