@@ -8,11 +8,14 @@ use crate::process::{Outcome, answers, cargo, output, run};
 const BUILD: [(&str, &str); 3] = [("cc", "build-essential"), ("git", "git"), ("kill", "procps")];
 
 /// The real peers that interoperability tests use.
-const PEERS: [(&str, &str); 8] = [
+const PEERS: [(&str, &str); 10] = [
     ("prometheus", "prometheus"),
     ("promtool", "prometheus"),
     ("prometheus-pushgateway", "prometheus-pushgateway"),
     ("victoria-metrics", "victoria-metrics"),
+    ("rsyslogd", "rsyslog"),
+    // It is a plugin of rsyslog's, without a program of its own.
+    ("rsyslogd", "rsyslog-gnutls"),
     ("python3", "python3-venv"),
     ("go", "golang-go"),
     ("chromium", "chromium"),
