@@ -96,6 +96,8 @@
 //! `obskit_span_memory_dropped_total{reason}` (`evicted`, `too_large`), `obskit_spans_exported_total`, `obskit_spans_failed_total`,
 //! `obskit_spans_dropped_total{reason}` (`queue_full`, `closed`, `too_many_open`, `trace_too_large`),
 //! `obskit_traces_kept_total{reason}` and `obskit_traces_dropped_total{reason}` (see `TailConfig`), and those of [`http`].
+//! have `obskit_delivery_…{destination}`, `obskit_log_refused_total{destination,reason}` and
+//! `obskit_loki_capped_label_sets_total{destination}`.
 //!
 //! # Features
 //!
@@ -107,6 +109,7 @@
 //! | `http` (default) | [`http`]: the tower layer for axum, and propagation to other services |
 //! | `syslog` (default), `syslog-tls` | `sink::SyslogConfig`: lines sent to syslog servers, over TLS as well |
 //! | `otlp` (default) | `OtlpConfig`: export of spans by OTLP over HTTP |
+//! | `loki` (default) | `sink::LokiConfig`: log lines to Grafana Loki |
 //!
 //! # Limits
 //!

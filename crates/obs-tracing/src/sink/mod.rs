@@ -4,10 +4,18 @@
 //! A sink that sends lines away does so through `obs-delivery`, on a runtime of its own, whose logs are dropped: so a
 //! service whose executor is blocked still ships what it said, and shipping never causes lines that would be shipped.
 
+#[cfg(feature = "loki")]
+mod endpoint;
 pub(crate) mod fanout;
 mod file;
 mod filter;
 mod line;
+#[cfg(feature = "loki")]
+mod loki;
+#[cfg(feature = "loki")]
+mod merge;
+#[cfg(feature = "loki")]
+mod names;
 mod ship;
 mod statics;
 #[cfg(feature = "syslog")]
@@ -20,9 +28,13 @@ use obs_delivery::{Delivery, DeliveryBuilder, DeliveryConfig, Overflow, Priority
 use obs_model::{Clock, FieldValue, Level, Resource};
 
 pub use file::{FileCompression, FileConfig, FileSync, Keep, Reopen, Rotation, RotationPeriod};
+#[cfg(feature = "loki")]
+pub use endpoint::Endpoint;
 pub use filter::SinkFilter;
 pub use line::Line;
 pub(crate) use line::LineHead;
+#[cfg(feature = "loki")]
+pub use loki::{LokiConfig, LokiLine};
 pub(crate) use ship::ShipRuntime;
 #[cfg(feature = "syslog")]
 pub use syslog::{Facility, SyslogBody, SyslogConfig, SyslogFraming};
