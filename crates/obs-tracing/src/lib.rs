@@ -110,6 +110,7 @@
 //! | `syslog` (default), `syslog-tls` | `sink::SyslogConfig`: lines sent to syslog servers, over TLS as well |
 //! | `otlp` (default) | `OtlpConfig`: export of spans by OTLP over HTTP |
 //! | `loki` (default) | `sink::LokiConfig`: log lines to Grafana Loki |
+//! | `elasticsearch` (default) | `sink::ElasticsearchConfig`: log lines to Elasticsearch and OpenSearch |
 //!
 //! # Limits
 //!

@@ -59,6 +59,12 @@ impl Endpoint {
         self.with_header("Authorization", format!("Bearer {token}"))
     }
 
+    /// This endpoint with an API key of Elasticsearch, in the form that it calls `encoded`.
+    #[must_use]
+    pub fn with_api_key(self, encoded: &str) -> Self {
+        self.with_header("Authorization", format!("ApiKey {encoded}"))
+    }
+
     /// This endpoint with a header on every request; one given twice keeps its last value.
     #[must_use]
     pub fn with_header(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
@@ -95,6 +101,16 @@ impl Endpoint {
             }
         }
         endpoint
+    }
+
+    /// This endpoint with one more parameter in the query of its URL.
+    #[cfg(feature = "elasticsearch")]
+    pub(super) fn with_parameter(mut self, name: &str, value: &str) -> Self {
+        if let Ok(mut url) = Url::parse(&self.url) {
+            url.query_pairs_mut().append_pair(name, value);
+            self.url = url.into();
+        }
+        self
     }
 
     fn http(&self) -> HttpConfig {

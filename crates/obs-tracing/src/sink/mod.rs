@@ -4,7 +4,9 @@
 //! A sink that sends lines away does so through `obs-delivery`, on a runtime of its own, whose logs are dropped: so a
 //! service whose executor is blocked still ships what it said, and shipping never causes lines that would be shipped.
 
-#[cfg(feature = "loki")]
+#[cfg(feature = "elasticsearch")]
+mod elasticsearch;
+#[cfg(any(feature = "elasticsearch", feature = "loki"))]
 mod endpoint;
 pub(crate) mod fanout;
 mod file;
@@ -29,6 +31,9 @@ use obs_model::{Clock, FieldValue, Level, Resource};
 
 pub use file::{FileCompression, FileConfig, FileSync, Keep, Reopen, Rotation, RotationPeriod};
 #[cfg(feature = "loki")]
+#[cfg(feature = "elasticsearch")]
+pub use elasticsearch::ElasticsearchConfig;
+#[cfg(any(feature = "elasticsearch", feature = "loki"))]
 pub use endpoint::Endpoint;
 pub use filter::SinkFilter;
 pub use line::Line;

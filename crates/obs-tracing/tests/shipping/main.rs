@@ -1,6 +1,7 @@
 //! Log lines on their way to servers that are strict about what they take.
-#![cfg(feature = "loki")]
+#![cfg(all(feature = "elasticsearch", feature = "loki"))]
 
+mod elasticsearch;
 mod loki;
 mod server;
 mod support;
