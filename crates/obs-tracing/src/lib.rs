@@ -109,6 +109,7 @@
 //! | `http` (default) | [`http`]: the tower layer for axum, and propagation to other services |
 //! | `syslog` (default), `syslog-tls` | `sink::SyslogConfig`: lines sent to syslog servers, over TLS as well |
 //! | `otlp` (default) | `OtlpConfig`: export of spans by OTLP over HTTP |
+//! | `otlp` (default) | `OtlpConfig`: export of spans by OTLP over HTTP; `sink::OtlpLogsConfig`: log lines by OTLP |
 //! | `loki` (default) | `sink::LokiConfig`: log lines to Grafana Loki |
 //! | `elasticsearch` (default) | `sink::ElasticsearchConfig`: log lines to Elasticsearch and OpenSearch |
 //!

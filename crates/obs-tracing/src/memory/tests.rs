@@ -13,6 +13,7 @@ fn push(memory: &LineMemory, at: i64, level: Level, trace: u128, json: &str) {
         target: "shop::pay",
         trace: TraceId::new(trace),
         span: None,
+        sampled: false,
     };
     memory.push(&Line::new(head, json.as_bytes()));
 }

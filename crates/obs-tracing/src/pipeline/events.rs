@@ -179,7 +179,8 @@ impl EventLog {
         if let Some(SinkQueue { queue: CloseOnDrop(queue), level: least }) = &self.sinks
             && level >= *least
         {
-            self.give_to_sinks(queue, scratch, head);
+            let sampled = ids.is_some_and(|ids| ids.sampled && Some(ids.trace) == trace);
+            self.give_to_sinks(queue, scratch, head, sampled);
         }
         if level == Level::Error
             && let Some(sink) = &self.error_sink
@@ -196,13 +197,20 @@ impl EventLog {
 
 impl EventLog {
     /// Hands the sinks the line as JSON, which the output has rendered if it wants JSON too.
-    fn give_to_sinks(&self, queue: &LineQueue, scratch: &mut Scratch, head: Head<'static>) {
+    fn give_to_sinks(
+        &self,
+        queue: &LineQueue,
+        scratch: &mut Scratch,
+        head: Head<'static>,
+        sampled: bool,
+    ) {
         if self.output.is_none() || self.rules.format != LogFormat::Json {
             scratch.line.clear();
             scratch.render_json(head, &self.rules);
         }
         let Head { at, level, target, trace, span } = head;
-        queue.push(&scratch.line, level, Some(LineHead { at, level, target, trace, span }));
+        let head = LineHead { at, level, target, trace, span, sampled };
+        queue.push(&scratch.line, level, Some(head));
     }
 }
 

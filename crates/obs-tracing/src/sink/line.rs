@@ -14,6 +14,8 @@ pub(crate) struct LineHead {
     pub(crate) target: &'static str,
     pub(crate) trace: Option<TraceId>,
     pub(crate) span: Option<SpanId>,
+    /// Whether its span is exported.
+    pub(crate) sampled: bool,
 }
 
 /// One log line, redacted and within its limits.
@@ -62,6 +64,12 @@ impl<'a> Line<'a> {
     #[must_use]
     pub const fn span(&self) -> Option<SpanId> {
         self.head.span
+    }
+
+    /// Whether the span that it was written in is exported; false for a span of another process.
+    #[must_use]
+    pub const fn is_sampled(&self) -> bool {
+        self.head.sampled
     }
 
     /// The whole line as one JSON object without a line end; the crate documentation lists its members.

@@ -108,6 +108,13 @@ pub(super) fn grouped<'a>(
     Ok((shared, groups))
 }
 
+/// Whether two lines may stand in one request.
+#[cfg(feature = "otlp")]
+pub(super) fn share(first: &Message, next: &Message) -> bool {
+    let shared = |message| Part::read(message).map(|part: Part<'_>| part.shared);
+    shared(first.body().as_ref()) == shared(next.body().as_ref())
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -151,5 +158,15 @@ mod tests {
         let mut out = Vec::new();
         groups.iter().for_each(|group| group.append(1, &mut out));
         assert_eq!(out, b"\x0a\x03b23\x0a\x03a1x");
+    }
+
+    #[cfg(feature = "otlp")]
+    #[test]
+    fn lines_with_other_resources_do_not_share_a_request() {
+        let of = |shared: &'static [u8]| {
+            Message::new(Part { at: 0, shared, group: b"", item: b"" }.to_bytes())
+        };
+        assert!(share(&of(b"v1"), &of(b"v1")));
+        assert!(!share(&of(b"v1"), &of(b"v2")));
     }
 }

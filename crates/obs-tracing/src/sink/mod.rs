@@ -6,7 +6,7 @@
 
 #[cfg(feature = "elasticsearch")]
 mod elasticsearch;
-#[cfg(any(feature = "elasticsearch", feature = "loki"))]
+#[cfg(any(feature = "elasticsearch", feature = "loki", feature = "otlp"))]
 mod endpoint;
 pub(crate) mod fanout;
 mod file;
@@ -14,10 +14,12 @@ mod filter;
 mod line;
 #[cfg(feature = "loki")]
 mod loki;
-#[cfg(feature = "loki")]
+#[cfg(any(feature = "loki", feature = "otlp"))]
 mod merge;
-#[cfg(feature = "loki")]
+#[cfg(any(feature = "loki", feature = "otlp"))]
 mod names;
+#[cfg(feature = "otlp")]
+mod otlp;
 mod ship;
 mod statics;
 #[cfg(feature = "syslog")]
@@ -33,13 +35,15 @@ pub use file::{FileCompression, FileConfig, FileSync, Keep, Reopen, Rotation, Ro
 #[cfg(feature = "loki")]
 #[cfg(feature = "elasticsearch")]
 pub use elasticsearch::ElasticsearchConfig;
-#[cfg(any(feature = "elasticsearch", feature = "loki"))]
+#[cfg(any(feature = "elasticsearch", feature = "loki", feature = "otlp"))]
 pub use endpoint::Endpoint;
 pub use filter::SinkFilter;
 pub use line::Line;
 pub(crate) use line::LineHead;
 #[cfg(feature = "loki")]
 pub use loki::{LokiConfig, LokiLine};
+#[cfg(feature = "otlp")]
+pub use otlp::OtlpLogsConfig;
 pub(crate) use ship::ShipRuntime;
 #[cfg(feature = "syslog")]
 pub use syslog::{Facility, SyslogBody, SyslogConfig, SyslogFraming};

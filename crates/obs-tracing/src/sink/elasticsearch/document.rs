@@ -46,7 +46,14 @@ mod tests {
     fn a_line_becomes_an_action_and_a_document_with_an_id_of_its_own() {
         let mut documents = Documents::new(IndexPattern::parse("logs-%Y.%m.%d").unwrap());
         let at = Timestamp::from_millis(1_700_000_000_123);
-        let head = LineHead { at, level: Level::Info, target: "t", trace: None, span: None };
+        let head = LineHead {
+            at,
+            level: Level::Info,
+            target: "t",
+            trace: None,
+            span: None,
+            sampled: false,
+        };
         let line = Line::new(head, br#"{"message":"a\nb"}"#);
         let mut ids = Vec::new();
         for _ in 0..2 {

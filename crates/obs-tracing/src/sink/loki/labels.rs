@@ -143,7 +143,14 @@ mod tests {
     use crate::sink::LineHead;
 
     fn head(level: Level) -> LineHead {
-        LineHead { at: Timestamp::EPOCH, level, target: "t", trace: None, span: None }
+        LineHead {
+            at: Timestamp::EPOCH,
+            level,
+            target: "t",
+            trace: None,
+            span: None,
+            sampled: false,
+        }
     }
 
     fn labels(max_sets: usize) -> Labels {

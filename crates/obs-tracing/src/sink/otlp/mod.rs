@@ -1,0 +1,87 @@
+//! Log lines to OpenTelemetry collectors.
+
+mod answer;
+mod encode;
+
+use std::sync::Arc;
+
+use obs_delivery::Compression;
+
+use self::answer::{LogsAnswers, REASONS};
+use self::encode::{LogRecords, LogsEncoder};
+use super::endpoint::{self, Endpoint, Protocol, Refused};
+use super::{IntoSink, SinkStart, StartedSink};
+
+const PATH: &str = "/v1/logs";
+
+/// Log lines by OTLP over HTTP, as protobuf: to an OpenTelemetry collector, or to whatever speaks its protocol.
+///
+/// A line becomes a log record: its target is the scope, its message the body, its level the severity, and it has the
+/// trace, the span and the flag of a trace that is exported. Attributes are the members of `metadata`, the ids as
+/// `correlation_id`, `user.id`, `organization.id`, `gen_ai.agent.id`, `session.id`, `request.id`, `workflow.name`,
+/// `workflow.step` and `gen_ai.tool.name`, and an error as `exception.type`, `exception.message` and
+/// `exception.stacktrace`.
+///
+/// ```
+/// use obs_tracing::sink::{Endpoint, LogSink, OtlpLogsConfig};
+///
+/// let collector = Endpoint::new("https://collector.example.com:4318").with_header("x-api-key", "s3cret");
+/// let sink = LogSink::new("collector", OtlpLogsConfig::new(collector));
+/// # let _ = sink;
+/// ```
+///
+/// 429, 502, 503 and 504 are tried again, 413 halves the request, and any other failure is final. Records that a
+/// receiver took the request of and did not store are counted in
+/// `obskit_log_refused_total{destination,reason="partial_success"}`. Records may arrive twice after an attempt whose
+/// answer was lost: OTLP has nothing to know them by.
+#[derive(Clone, Debug)]
+pub struct OtlpLogsConfig {
+    /// Each with its path.
+    endpoints: Vec<Endpoint>,
+    compression: Compression,
+}
+
+impl OtlpLogsConfig {
+    /// A collector by its base URL, as in `OTEL_EXPORTER_OTLP_ENDPOINT`: `/v1/logs` is added unless it is there.
+    /// Requests are compressed with gzip.
+    #[must_use]
+    pub fn new(endpoint: impl Into<Endpoint>) -> Self {
+        Self::logs(endpoint.into().at(PATH))
+    }
+
+    /// The URL that logs are posted to, as in `OTEL_EXPORTER_OTLP_LOGS_ENDPOINT`: nothing is added.
+    #[must_use]
+    pub fn logs(endpoint: impl Into<Endpoint>) -> Self {
+        Self { endpoints: vec![endpoint.into()], compression: Compression::Gzip(1) }
+    }
+
+    /// This configuration with one more collector by its base URL, which takes over while those before it fail.
+    #[must_use]
+    pub fn with_fallback(mut self, endpoint: impl Into<Endpoint>) -> Self {
+        self.endpoints.push(endpoint.into().at(PATH));
+        self
+    }
+
+    /// This configuration without gzip.
+    #[must_use]
+    pub fn without_compression(mut self) -> Self {
+        self.compression = Compression::None;
+        self
+    }
+}
+
+impl IntoSink for OtlpLogsConfig {
+    fn problems(&self) -> Vec<String> {
+        endpoint::problems(&self.endpoints)
+    }
+
+    fn start(self: Box<Self>, start: SinkStart) -> Result<StartedSink, String> {
+        let protocol = Protocol {
+            render: LogRecords::new(&start.resource, Arc::clone(&start.clock)),
+            encoder: LogsEncoder,
+            classifier: LogsAnswers { refused: Refused::bind(&start.name, &REASONS) },
+            compression: self.compression,
+        };
+        protocol.start(start, &self.endpoints)
+    }
+}
