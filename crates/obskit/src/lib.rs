@@ -30,7 +30,9 @@
 //! |---|---|
 //! | `metrics` | the recorder behind the `metrics` macros, the exposition, the catalogs, the series store |
 //! | `tracing` | JSON logs, correlation, the tower layer |
-//! | `otlp` | spans, and with `push` metrics, by OTLP when an endpoint is set |
+//! | `otlp` | spans and log lines, and with `push` metrics, by OTLP when an endpoint is set |
+//! | `loki` | log lines to Grafana Loki when an endpoint is set |
+//! | `elasticsearch` | log lines to Elasticsearch and OpenSearch when an endpoint is set |
 //! | `push` | metrics by Prometheus remote write when an endpoint is set |
 //! | `errors` | error tracking |
 //! | `alerts` | alert rules over the series store, log and webhook channels |
@@ -51,6 +53,8 @@
     not(all(
         feature = "metrics",
         feature = "otlp",
+        feature = "loki",
+        feature = "elasticsearch",
         feature = "errors",
         feature = "alerts",
         feature = "health",

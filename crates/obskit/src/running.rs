@@ -136,17 +136,17 @@ impl Obskit {
         if !self.tasks.stop(share(remaining())).await {
             tracing::warn!(target: "obskit", "the admin listener did not end in time");
         }
-        // Metrics go after all that counts, and the logs last, because the others still log.
+        // Metrics go after all that counts, and the logs after all that logs.
         #[cfg(feature = "push")]
         undelivered.extend(self.push.stop(share(remaining())).await);
+        #[cfg(feature = "tracing")]
+        if let Err(error) = self.logs.shutdown(share(remaining())).await {
+            undelivered.push(error.to_string());
+        }
         // The state file comes after all that is kept in it.
         #[cfg(feature = "state")]
         if let Some(state) = self.series.state.take() {
-            undelivered.extend(state.close(share(remaining())).await);
-        }
-        #[cfg(feature = "tracing")]
-        if let Err(error) = self.logs.shutdown(remaining()).await {
-            undelivered.push(error.to_string());
+            undelivered.extend(state.close(remaining()).await);
         }
         ShutdownError::from_parts(undelivered)
     }

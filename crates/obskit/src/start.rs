@@ -49,6 +49,8 @@ pub(crate) async fn start(mut builder: Builder) -> Result<Obskit, StartError> {
         builder.parts.log_output,
         #[cfg(feature = "errors")]
         errors.as_ref(),
+        #[cfg(feature = "state")]
+        series.state.as_ref(),
     )?;
 
     #[cfg(feature = "health")]

@@ -31,12 +31,12 @@ use std::sync::Arc;
 use obs_delivery::{Delivery, DeliveryBuilder, DeliveryConfig, Overflow, Priority, Spool};
 use obs_model::{Clock, FieldValue, Level, Resource};
 
-pub use file::{FileCompression, FileConfig, FileSync, Keep, Reopen, Rotation, RotationPeriod};
 #[cfg(feature = "loki")]
 #[cfg(feature = "elasticsearch")]
 pub use elasticsearch::ElasticsearchConfig;
 #[cfg(any(feature = "elasticsearch", feature = "loki", feature = "otlp"))]
 pub use endpoint::Endpoint;
+pub use file::{FileCompression, FileConfig, FileSync, Keep, Reopen, Rotation, RotationPeriod};
 pub use filter::SinkFilter;
 pub use line::Line;
 pub(crate) use line::LineHead;
@@ -176,16 +176,10 @@ pub struct LogSink {
 impl LogSink {
     /// A sink of some kind. Its name tells it from others, in series and in messages.
     ///
-    /// It holds 16,384 lines or 16 MiB until they are sent, drops the less important first, and tries for an hour, unless
-    /// the kind of sink knows better.
+    /// How it queues and sends is [`delivery_config`], adapted to its kind, unless it is set.
     pub fn new(name: impl Into<String>, kind: impl IntoSink + 'static) -> Self {
         let name = name.into();
-        let mut delivery = DeliveryConfig {
-            capacity: 16_384,
-            overflow: Overflow::ByPriority,
-            retry: obs_delivery::RetryPolicy::patient(std::time::Duration::from_secs(3_600)),
-            ..DeliveryConfig::named(name.as_str())
-        };
+        let mut delivery = delivery_config(name.as_str());
         kind.adapt(&mut delivery);
         Self {
             name,
@@ -234,6 +228,18 @@ impl fmt::Debug for LogSink {
             .field("name", &self.name)
             .field("filter", &self.filter)
             .finish_non_exhaustive()
+    }
+}
+
+/// How a sink of this name queues and sends: it holds 16,384 lines or 16 MiB until they are sent, drops the less important
+/// first, and tries for an hour.
+#[must_use]
+pub fn delivery_config(name: impl Into<String>) -> DeliveryConfig {
+    DeliveryConfig {
+        capacity: 16_384,
+        overflow: Overflow::ByPriority,
+        retry: obs_delivery::RetryPolicy::patient(std::time::Duration::from_secs(3_600)),
+        ..DeliveryConfig::named(name)
     }
 }
 

@@ -6,6 +6,7 @@ mod file;
 mod logging;
 mod rules;
 mod schema;
+mod shipping;
 mod value;
 
 use std::fmt;
@@ -18,6 +19,7 @@ pub use error::{ConfigError, Origin, Problem};
 pub use logging::{Colors, LogFormat, LogSettings, Redaction, RedactionSettings, TraceSettings};
 pub use rules::{RuleSettings, SignalKind, WebhookSettings};
 pub use schema::{Setting, reference};
+pub use shipping::{ElasticsearchSettings, LokiSettings, OtlpLogSettings};
 
 /// Everything that can be set, with its defaults.
 ///
@@ -36,10 +38,14 @@ pub struct Settings {
     pub log: LogSettings,
     /// Which traces are exported, how their ids travel, and what is measured of spans.
     pub traces: TraceSettings,
-    /// Spans and metrics by OTLP.
+    /// Spans, metrics and log lines by OTLP.
     pub otlp: OtlpSettings,
     /// Metrics by Prometheus remote write.
     pub remote_write: RemoteWriteSettings,
+    /// Log lines to Grafana Loki.
+    pub loki: LokiSettings,
+    /// Log lines to Elasticsearch or OpenSearch.
+    pub elasticsearch: ElasticsearchSettings,
     /// Error tracking.
     pub errors: Switch,
     /// Alert rules and channels.
@@ -116,11 +122,11 @@ pub struct StateSettings {
     pub max_bytes: u64,
 }
 
-/// Spans and metrics by OTLP; nothing is exported without an endpoint.
+/// Spans, metrics and log lines by OTLP; nothing is exported without an endpoint.
 #[derive(Clone)]
 #[non_exhaustive]
 pub struct OtlpSettings {
-    /// The collector's base URL; `/v1/traces` and `/v1/metrics` are added.
+    /// The collector's base URL; `/v1/traces`, `/v1/metrics` and `/v1/logs` are added.
     pub endpoint: Option<String>,
     /// The full URL for spans, used as it is; it goes before `endpoint`.
     pub traces_endpoint: Option<String>,
@@ -142,6 +148,8 @@ pub struct OtlpSettings {
     pub metrics_compression: Compression,
     /// How often metrics are exported; 60 s.
     pub metrics_interval: Duration,
+    /// Log lines.
+    pub logs: OtlpLogSettings,
 }
 
 /// How what is sent is compressed.
@@ -228,6 +236,7 @@ impl fmt::Debug for OtlpSettings {
             .field("metrics_timeout", &self.metrics_timeout)
             .field("metrics_compression", &self.metrics_compression)
             .field("metrics_interval", &self.metrics_interval)
+            .field("logs", &self.logs)
             .finish()
     }
 }
@@ -300,7 +309,10 @@ impl Default for Settings {
                 metrics_timeout: None,
                 metrics_compression: Compression::Gzip,
                 metrics_interval: Duration::from_secs(60),
+                logs: OtlpLogSettings::default(),
             },
+            loki: LokiSettings::default(),
+            elasticsearch: ElasticsearchSettings::default(),
             remote_write: RemoteWriteSettings {
                 endpoint: None,
                 fallback: None,
@@ -411,6 +423,7 @@ impl Settings {
             ),
         );
         rules::validate(&self.alerts, &mut problems);
+        shipping::validate(self, &mut problems);
         #[cfg(feature = "tracing")]
         if let Err(error) = obs_tracing::check_filter(&self.log.level) {
             problems.push(Problem::new(Origin::Combination, format!("log.level: {error}")));

@@ -3,14 +3,15 @@
 use std::time::Duration;
 
 use super::value::{
-    Expected, boolean, duration_within, filled, http_url, mebibytes, metrics_exporter,
-    milliseconds, pairs, parsed,
+    Expected, boolean, duration_within, exporters, filled, http_url, mebibytes, milliseconds,
+    pairs, parsed,
 };
-use super::{Compression, Settings, WebhookSettings, logging};
+use super::{Settings, WebhookSettings, logging, shipping};
 
 const MILLISECOND: Duration = Duration::from_millis(1);
 const SECOND: Duration = Duration::from_secs(1);
 const DAY: Duration = Duration::from_secs(86_400);
+const LEVEL: &str = "trace, debug, info, warn or error";
 
 /// One setting.
 #[derive(Clone, Copy, Debug)]
@@ -125,7 +126,7 @@ settings! {
     |s, text| s.metrics.max_store_bytes = mebibytes(text, 1)?;
 
     "state.dir", [], "none: a restart starts with an empty store",
-    "A folder of this process alone, for what survives a restart: the series store, and pushes by remote write that were not delivered.",
+    "A folder of this process alone, for what survives a restart: the series store, and pushes by remote write and log lines that were not delivered.",
     |s, text| s.state.dir = Some(filled(text, "a folder")?.into());
 
     "state.max_mib", [], "512", "How much of the disk the state may take, in MiB; above it the oldest samples go first.",
@@ -193,7 +194,7 @@ settings! {
     |s, text| s.traces.memory_bytes = mebibytes(text, 0)?;
 
     "otlp.endpoint", ["OTEL_EXPORTER_OTLP_ENDPOINT"], "none: nothing is exported",
-    "The OTLP collector's base URL (HTTP, protobuf); `/v1/traces` and `/v1/metrics` are added.",
+    "The OTLP collector's base URL (HTTP, protobuf); `/v1/traces`, `/v1/metrics` and `/v1/logs` are added.",
     |s, text| s.otlp.endpoint = Some(http_url(text)?);
 
     "otlp.traces_endpoint", ["OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"], "none",
@@ -213,7 +214,7 @@ settings! {
 
     "otlp.metrics", ["OTEL_METRICS_EXPORTER"], "true",
     "Whether metrics are pushed to the collector too; of the variable, only what names `otlp` says so.",
-    |s, text| s.otlp.metrics = boolean(text)?, via metrics_exporter;
+    |s, text| s.otlp.metrics = boolean(text)?, via exporters;
 
     "otlp.metrics_endpoint", ["OTEL_EXPORTER_OTLP_METRICS_ENDPOINT"], "none",
     "The full URL for metrics, used as it is, before `otlp.endpoint`.",
@@ -229,15 +230,34 @@ settings! {
 
     "otlp.metrics_compression", ["OTEL_EXPORTER_OTLP_METRICS_COMPRESSION", "OTEL_EXPORTER_OTLP_COMPRESSION"], "gzip",
     "How exports of metrics are compressed: gzip or none.",
-    |s, text| s.otlp.metrics_compression = match text.to_ascii_lowercase().as_str() {
-        "gzip" => Compression::Gzip,
-        "none" => Compression::None,
-        _ => return Err(String::from("gzip or none")),
-    };
+    |s, text| s.otlp.metrics_compression = shipping::compression(text)?;
 
     "otlp.metrics_interval", ["OTEL_METRIC_EXPORT_INTERVAL"], "60s",
     "How often metrics are pushed by OTLP; the variable is in milliseconds.",
     |s, text| s.otlp.metrics_interval = duration_within(text, 100 * MILLISECOND, DAY)?, via milliseconds;
+
+    "otlp.logs", ["OTEL_LOGS_EXPORTER"], "true",
+    "Whether log lines are exported to the collector too; of the variable, only what names `otlp` says so.",
+    |s, text| s.otlp.logs.enabled = boolean(text)?, via exporters;
+
+    "otlp.logs_endpoint", ["OTEL_EXPORTER_OTLP_LOGS_ENDPOINT"], "none",
+    "The full URL for log lines, used as it is, before `otlp.endpoint`.",
+    |s, text| s.otlp.logs.endpoint = Some(http_url(text)?);
+
+    "otlp.logs_headers", ["OTEL_EXPORTER_OTLP_LOGS_HEADERS"], "those of otlp.headers",
+    "Headers of an export of log lines, in place of `otlp.headers`.",
+    |s, text| s.otlp.logs.headers = Some(pairs(text)?);
+
+    "otlp.logs_timeout", ["OTEL_EXPORTER_OTLP_LOGS_TIMEOUT"], "that of otlp.timeout",
+    "How long one export of log lines may take; the variable is in milliseconds.",
+    |s, text| s.otlp.logs.timeout = Some(duration_within(text, MILLISECOND, 600 * SECOND)?), via milliseconds;
+
+    "otlp.logs_compression", ["OTEL_EXPORTER_OTLP_LOGS_COMPRESSION", "OTEL_EXPORTER_OTLP_COMPRESSION"], "gzip",
+    "How exports of log lines are compressed: gzip or none.",
+    |s, text| s.otlp.logs.compression = shipping::compression(text)?;
+
+    "otlp.logs_level", [], "trace: all that is logged", "The least important level of log lines that is exported.",
+    |s, text| s.otlp.logs.level = parsed(text, LEVEL)?;
 
     "remote_write.endpoint", [], "none: nothing is pushed",
     "The URL that metrics are pushed to by Prometheus remote write, such as `http://mimir/api/v1/push`.",
@@ -262,6 +282,74 @@ settings! {
 
     "remote_write.password", [], "none", "The password for basic authentication of a push.",
     |s, text| s.remote_write.password = Some(filled(text, "a password")?);
+
+    "loki.endpoint", [], "none: nothing is sent",
+    "The base URL of a Grafana Loki that log lines are sent to, such as `http://loki:3100`.",
+    |s, text| s.loki.endpoint = Some(http_url(text)?);
+
+    "loki.fallback", [], "none", "The base URL that takes over while `loki.endpoint` fails.",
+    |s, text| s.loki.fallback = Some(http_url(text)?);
+
+    "loki.tenant", [], "none", "The tenant, sent as `X-Scope-OrgID`.",
+    |s, text| s.loki.tenant = Some(filled(text, "a tenant")?);
+
+    "loki.labels", [], "none",
+    "Labels with the same value on every line, as name=value pairs with commas between them.",
+    |s, text| s.loki.labels = pairs(text)?;
+
+    "loki.label_fields", [], "service,level",
+    "Fields of lines that are labels, with commas between them; they should have few values.",
+    |s, text| s.loki.label_fields = shipping::list(text)?;
+
+    "loki.structured_metadata", [], "true",
+    "Whether ids are sent as structured metadata, which Loki before 3.0 refuses.",
+    |s, text| s.loki.structured_metadata = boolean(text)?;
+
+    "loki.level", [], "trace: all that is logged", "The least important level that is sent to Loki.",
+    |s, text| s.loki.level = parsed(text, LEVEL)?;
+
+    "loki.headers", [], "none", "Headers of a request to Loki, as name=value pairs with commas between them.",
+    |s, text| s.loki.headers = pairs(text)?;
+
+    "loki.token", [], "none", "A bearer token for Loki.",
+    |s, text| s.loki.token = Some(filled(text, "a token")?);
+
+    "loki.user", [], "none", "The name for basic authentication at Loki.",
+    |s, text| s.loki.user = Some(filled(text, "a name")?);
+
+    "loki.password", [], "none", "The password for basic authentication at Loki.",
+    |s, text| s.loki.password = Some(filled(text, "a password")?);
+
+    "elasticsearch.endpoint", [], "none: nothing is sent",
+    "The base URL of an Elasticsearch or OpenSearch that log lines are sent to, such as `http://search:9200`.",
+    |s, text| s.elasticsearch.endpoint = Some(http_url(text)?);
+
+    "elasticsearch.fallback", [], "none", "The base URL that takes over while `elasticsearch.endpoint` fails.",
+    |s, text| s.elasticsearch.fallback = Some(http_url(text)?);
+
+    "elasticsearch.index", [], "logs-%Y.%m.%d",
+    "The index or data stream, with %Y, %m, %d and %H for the date of a line in UTC.",
+    |s, text| s.elasticsearch.index = filled(text, "the name of an index")?;
+
+    "elasticsearch.pipeline", [], "none", "An ingest pipeline that documents go through.",
+    |s, text| s.elasticsearch.pipeline = Some(filled(text, "the name of a pipeline")?);
+
+    "elasticsearch.level", [], "trace: all that is logged",
+    "The least important level that is sent to Elasticsearch.",
+    |s, text| s.elasticsearch.level = parsed(text, LEVEL)?;
+
+    "elasticsearch.headers", [], "none",
+    "Headers of a request to Elasticsearch, as name=value pairs with commas between them.",
+    |s, text| s.elasticsearch.headers = pairs(text)?;
+
+    "elasticsearch.api_key", [], "none", "An API key, in the form that Elasticsearch calls `encoded`.",
+    |s, text| s.elasticsearch.api_key = Some(filled(text, "an API key")?);
+
+    "elasticsearch.user", [], "none", "The name for basic authentication at Elasticsearch.",
+    |s, text| s.elasticsearch.user = Some(filled(text, "a name")?);
+
+    "elasticsearch.password", [], "none", "The password for basic authentication at Elasticsearch.",
+    |s, text| s.elasticsearch.password = Some(filled(text, "a password")?);
 
     "errors.enabled", ["ERROR_TRACKING_ENABLED"], "true", "Whether errors are tracked.",
     |s, text| s.errors.enabled = boolean(text)?;

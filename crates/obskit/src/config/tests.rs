@@ -85,7 +85,7 @@ fn every_problem_of_a_file_is_reported_with_its_place() {
     let expected = [
         "2:11: metrics.enabled is \"maybe\": expected true or false",
         "3:1: unknown key metrics.sampel_interval: expected one of enabled, business, namespace, idle_timeout, sqlx, exemplars, created_lines, sample_interval, retention, max_series, max_store_mib",
-        "4:2: unknown section \"admim\": expected one of service, metrics, state, log, traces, otlp, remote_write, errors, alerts, health, profiling, admin, shutdown",
+        "4:2: unknown section \"admim\": expected one of service, metrics, state, log, traces, otlp, remote_write, loki, elasticsearch, errors, alerts, health, profiling, admin, shutdown",
         "7:8: admin.port is \"70000\": expected a port from 0 to 65535",
         "8:9: admin.token is not acceptable: expected at least 8 printable ASCII characters without spaces",
         "9:1: this entry of alerts.rules lacks metric, threshold",
@@ -161,8 +161,10 @@ fn settings_that_do_not_go_together_are_refused_together() {
     settings.metrics.retention = settings.metrics.sample_interval;
     settings.alerts.webhooks =
         vec![WebhookSettings::new("a", "http://h"), WebhookSettings::new("a", "http://h")];
+    settings.loki.user = Some(String::from("writer"));
+    settings.elasticsearch.fallback = Some(String::from("http://search-2:9200"));
     let error = settings.validate().unwrap_err();
-    assert_eq!(error.problems().len(), 4, "{error}");
+    assert_eq!(error.problems().len(), 6, "{error}");
 }
 
 #[test]
@@ -178,6 +180,16 @@ fn settings_that_are_shown_keep_their_secrets() {
         ("OBSKIT_REMOTE_WRITE_HEADERS", "x-scope=header-material"),
         ("OBSKIT_REMOTE_WRITE_PASSWORD", "pass-material"),
         ("OBSKIT_REMOTE_WRITE_TOKEN", "key-material"),
+        ("OTEL_EXPORTER_OTLP_LOGS_ENDPOINT", "http://user:url-material@collector:4318"),
+        ("OTEL_EXPORTER_OTLP_LOGS_HEADERS", "x-key=header-material"),
+        ("OBSKIT_LOKI_ENDPOINT", "http://user:url-material@loki:3100"),
+        ("OBSKIT_LOKI_HEADERS", "x-key=header-material"),
+        ("OBSKIT_LOKI_TOKEN", "key-material"),
+        ("OBSKIT_LOKI_PASSWORD", "pass-material"),
+        ("OBSKIT_ELASTICSEARCH_ENDPOINT", "http://user:url-material@search:9200"),
+        ("OBSKIT_ELASTICSEARCH_HEADERS", "x-key=header-material"),
+        ("OBSKIT_ELASTICSEARCH_API_KEY", "key-material"),
+        ("OBSKIT_ELASTICSEARCH_PASSWORD", "pass-material"),
     ])
     .unwrap();
     let shown = format!("{settings:?}");
@@ -221,6 +233,37 @@ fn metrics_are_exported_by_otlp_unless_the_variable_names_others() {
     assert_eq!(settings.otlp.metrics_interval, Duration::from_secs(5));
     assert_eq!(settings.otlp.metrics_compression, Compression::None);
     assert_eq!(settings.otlp.metrics_timeout, Some(Duration::from_millis(250)));
+}
+
+#[test]
+fn where_log_lines_are_sent_is_read_from_the_usual_variables() {
+    let settings = environment(&[
+        ("OTEL_LOGS_EXPORTER", "none"),
+        ("OTEL_EXPORTER_OTLP_LOGS_ENDPOINT", "http://collector:4318/v1/logs"),
+        ("OTEL_EXPORTER_OTLP_LOGS_TIMEOUT", "250"),
+        ("OTEL_EXPORTER_OTLP_COMPRESSION", "none"),
+        ("OBSKIT_LOKI_LABELS", "cluster=eu,team=payments"),
+        ("OBSKIT_LOKI_LABEL_FIELDS", "level, environment,"),
+        ("OBSKIT_LOKI_LEVEL", "warn"),
+    ])
+    .unwrap();
+    let logs = &settings.otlp.logs;
+    assert!(!logs.enabled);
+    assert_eq!(logs.endpoint.as_deref(), Some("http://collector:4318/v1/logs"));
+    assert_eq!(logs.timeout, Some(Duration::from_millis(250)));
+    assert_eq!(logs.compression, Compression::None);
+    assert_eq!(settings.loki.labels[1], ("team".to_owned(), "payments".to_owned()));
+    assert_eq!(settings.loki.label_fields, ["level", "environment"]);
+    assert_eq!(settings.loki.level, obs_model::Level::Warn);
+    let error = environment(&[
+        ("OBSKIT_LOKI_LABEL_FIELDS", " , "),
+        ("OBSKIT_ELASTICSEARCH_LEVEL", "loud"),
+        ("OBSKIT_ELASTICSEARCH_ENDPOINT", "search:9200"),
+    ])
+    .unwrap_err();
+    for part in ["LABEL_FIELDS", "ELASTICSEARCH_LEVEL", "ELASTICSEARCH_ENDPOINT"] {
+        assert!(error.contains(part), "{part} is missing from {error}");
+    }
 }
 
 #[test]

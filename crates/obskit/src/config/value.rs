@@ -65,8 +65,8 @@ pub(super) fn milliseconds(text: &str) -> Result<String, Expected> {
     Ok(format!("{millis}ms"))
 }
 
-/// A list of exporters as OpenTelemetry names them; ours of metrics is `otlp`.
-pub(super) fn metrics_exporter(text: &str) -> Result<String, Expected> {
+/// A list of exporters as OpenTelemetry names them; ours is `otlp`.
+pub(super) fn exporters(text: &str) -> Result<String, Expected> {
     Ok(text.split(',').any(|name| name.trim() == "otlp").to_string())
 }
 

@@ -18,6 +18,7 @@ pub(crate) fn start(
     clock: &Arc<dyn Clock>,
     output: LogOutput,
     #[cfg(feature = "errors")] errors: Option<&obs_errors::ErrorTracker>,
+    #[cfg(feature = "state")] state: Option<&super::state::StatePart>,
 ) -> Result<TracingHandle, StartError> {
     let mut log = LogConfig::new(resource.clone());
     log.filter.clone_from(&settings.log.level);
@@ -51,6 +52,14 @@ pub(crate) fn start(
     #[cfg(feature = "otlp")]
     {
         log.otlp = otlp(settings)?;
+    }
+    #[cfg(any(feature = "elasticsearch", feature = "loki", feature = "otlp"))]
+    {
+        log.sinks = super::sinks::sinks(
+            settings,
+            #[cfg(feature = "state")]
+            state,
+        )?;
     }
     obs_tracing::install(log).map_err(failed)
 }

@@ -16,6 +16,8 @@ pub(crate) mod logs;
 pub(crate) mod push;
 #[cfg(feature = "metrics")]
 pub(crate) mod series;
+#[cfg(any(feature = "elasticsearch", feature = "loki", feature = "otlp"))]
+mod sinks;
 #[cfg(feature = "state")]
 pub(crate) mod state;
 mod tasks;

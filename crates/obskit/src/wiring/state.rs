@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-#[cfg(feature = "push")]
+#[cfg(any(feature = "elasticsearch", feature = "loki", feature = "otlp", feature = "push"))]
 use obs_delivery::StoreSpool;
 use obs_query::SeriesStore;
 use obs_query::persist::{self, PersistConfig, Persistence, Recovery};
@@ -55,7 +55,7 @@ fn failed(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> StartEr
 
 impl StatePart {
     /// The spool of a destination.
-    #[cfg(feature = "push")]
+    #[cfg(any(feature = "elasticsearch", feature = "loki", feature = "otlp", feature = "push"))]
     pub(crate) fn spool(&self, name: &str, max_bytes: u64) -> Result<StoreSpool, StartError> {
         StoreSpool::open(&self.file, &format!("delivery/{name}"), max_bytes).map_err(failed)
     }

@@ -109,6 +109,7 @@ fn rendered(
         target: "shop::pay",
         trace: None,
         span: None,
+        sampled: false,
     };
     let line = Line::new(head, json.as_bytes());
     Formatter::new(&config, &Resource::new("shop"), max).render(&line)

@@ -1,0 +1,180 @@
+//! Where log lines are sent: Loki, Elasticsearch, and OpenTelemetry collectors.
+
+use std::time::Duration;
+
+use obs_model::Level;
+use obs_tracing::sink::{Endpoint, IntoSink, LogSink, SinkFilter};
+
+use crate::config::Settings;
+use crate::error::StartError;
+
+/// How long a line is tried to be sent where it waits on the disk; where it waits in memory it is an hour.
+const SPOOLED_FOR: Duration = Duration::from_secs(24 * 3_600);
+
+/// The largest message of one line, which is 64 KiB at most before it is encoded.
+const MAX_MESSAGE: usize = 256 << 10;
+
+/// A sink as it is set, before it has a queue.
+struct Wanted {
+    name: &'static str,
+    level: Level,
+    timeout: Option<Duration>,
+    kind: Box<dyn FnOnce(&'static str) -> LogSink>,
+}
+
+impl Wanted {
+    fn new(name: &'static str, level: Level, kind: impl IntoSink + 'static) -> Self {
+        let kind = Box::new(move |name| LogSink::new(name, kind));
+        Self { name, level, timeout: None, kind }
+    }
+}
+
+/// The sinks whose endpoints are set, each with a spool when there is a state file.
+pub(crate) fn sinks(
+    settings: &Settings,
+    #[cfg(feature = "state")] state: Option<&super::state::StatePart>,
+) -> Result<Vec<LogSink>, StartError> {
+    let wanted: Vec<Wanted> = [
+        #[cfg(feature = "loki")]
+        loki(settings),
+        #[cfg(feature = "elasticsearch")]
+        elasticsearch(settings),
+        #[cfg(feature = "otlp")]
+        otlp(settings),
+    ]
+    .into_iter()
+    .flatten()
+    .collect();
+    if !wanted.is_empty() {
+        obs_delivery::describe();
+    }
+    // An eighth of the disk for all of them: the samples take half, and pushes a quarter.
+    let share = settings.state.max_bytes / 8 / wanted.len().max(1) as u64;
+    let mut sinks = Vec::new();
+    for Wanted { name, level, timeout, kind } in wanted {
+        let mut delivery = obs_tracing::sink::delivery_config(name);
+        delivery.max_message_bytes = MAX_MESSAGE;
+        delivery.timeout = timeout.unwrap_or(delivery.timeout);
+        delivery.spool.max_bytes = share;
+        let mut sink = kind(name).filtered(SinkFilter::at(level));
+        #[cfg(feature = "state")]
+        if let Some(state) = state {
+            delivery.retry.max_age = SPOOLED_FOR;
+            sink = sink.with_spool(std::sync::Arc::new(state.spool(name, share)?));
+        }
+        sink = sink.with_delivery(delivery);
+        if name != OTLP {
+            sink = with_service(sink, settings);
+        }
+        sinks.push(sink);
+    }
+    Ok(sinks)
+}
+
+const OTLP: &str = "otlp_logs";
+
+/// What tells services and their instances apart where lines of all of them come together.
+fn with_service(sink: LogSink, settings: &Settings) -> LogSink {
+    let service = &settings.service;
+    [
+        ("environment", &service.environment),
+        ("version", &service.version),
+        ("instance", &service.instance),
+    ]
+    .into_iter()
+    .filter_map(|(name, value)| Some((name, value.as_deref()?)))
+    .fold(sink, |sink, (name, value)| sink.with_field(name, value.to_owned()))
+}
+
+fn with_headers(endpoint: Endpoint, headers: &[(String, String)]) -> Endpoint {
+    headers.iter().fold(endpoint, |endpoint, (name, value)| endpoint.with_header(name, value))
+}
+
+fn with_login(endpoint: Endpoint, user: &Option<String>, password: &Option<String>) -> Endpoint {
+    match (user, password) {
+        (Some(user), Some(password)) => endpoint.with_basic_auth(user, password),
+        _ => endpoint,
+    }
+}
+
+#[cfg(feature = "loki")]
+fn loki(settings: &Settings) -> Option<Wanted> {
+    use obs_tracing::sink::LokiConfig;
+
+    let from = &settings.loki;
+    let endpoint = |url: &String| {
+        let endpoint = with_login(Endpoint::new(url), &from.user, &from.password);
+        let endpoint = match &from.token {
+            Some(token) => endpoint.with_bearer_token(token),
+            None => endpoint,
+        };
+        with_headers(endpoint, &from.headers)
+    };
+    let mut loki = LokiConfig::new(endpoint(from.endpoint.as_ref()?))
+        .with_label_fields(from.label_fields.iter().map(String::as_str));
+    if let Some(fallback) = &from.fallback {
+        loki = loki.with_fallback(endpoint(fallback));
+    }
+    if let Some(tenant) = &from.tenant {
+        loki = loki.with_tenant(tenant);
+    }
+    for (name, value) in &from.labels {
+        loki = loki.with_label(name, value);
+    }
+    if !from.structured_metadata {
+        loki = loki.without_structured_metadata();
+    }
+    Some(Wanted::new("loki", from.level, loki))
+}
+
+#[cfg(feature = "elasticsearch")]
+fn elasticsearch(settings: &Settings) -> Option<Wanted> {
+    use obs_tracing::sink::ElasticsearchConfig;
+
+    let from = &settings.elasticsearch;
+    let endpoint = |url: &String| {
+        let endpoint = with_login(Endpoint::new(url), &from.user, &from.password);
+        let endpoint = match &from.api_key {
+            Some(key) => endpoint.with_api_key(key),
+            None => endpoint,
+        };
+        with_headers(endpoint, &from.headers)
+    };
+    let mut search =
+        ElasticsearchConfig::new(endpoint(from.endpoint.as_ref()?), from.index.as_str());
+    if let Some(fallback) = &from.fallback {
+        search = search.with_fallback(endpoint(fallback));
+    }
+    if let Some(pipeline) = &from.pipeline {
+        search = search.with_pipeline(pipeline);
+    }
+    Some(Wanted::new("elasticsearch", from.level, search))
+}
+
+#[cfg(feature = "otlp")]
+fn otlp(settings: &Settings) -> Option<Wanted> {
+    use obs_tracing::sink::OtlpLogsConfig;
+
+    use crate::config::Compression;
+
+    let (all, from) = (&settings.otlp, &settings.otlp.logs);
+    let endpoint = |url: &String| {
+        let headers = from.headers.as_ref().unwrap_or(&all.headers);
+        let endpoint = with_headers(Endpoint::new(url), headers);
+        match &all.api_key {
+            Some(key) => endpoint.with_bearer_token(key),
+            None => endpoint,
+        }
+    };
+    let mut logs = match (&from.endpoint, &all.endpoint) {
+        _ if !from.enabled => return None,
+        (Some(full), _) => OtlpLogsConfig::logs(endpoint(full)),
+        (None, Some(base)) => OtlpLogsConfig::new(endpoint(base)),
+        (None, None) => return None,
+    };
+    if from.compression == Compression::None {
+        logs = logs.without_compression();
+    }
+    let timeout = Some(from.timeout.unwrap_or(all.timeout));
+    Some(Wanted { timeout, ..Wanted::new(OTLP, from.level, logs) })
+}
