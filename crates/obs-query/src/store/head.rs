@@ -1,20 +1,21 @@
 //! The newest samples of a series, as they can be read without decoding.
 //!
 //! When there are a chunk's worth more than [`KEPT`], the oldest are sealed, so that what rules ask for again and again,
-//! the last few minutes, is never among the sealed. Samples on a grid need no times. A value that stays the same is kept once; integers near each other, which is what
-//! counters have, take four bytes each; anything else takes eight.
+//! the last few minutes, is never among the sealed. Samples on a grid need no times; values take as few bytes as the
+//! others let them.
 
 use obs_model::{Sample, Timestamp};
 
 use super::chunk::Chunk;
-use super::code::{CHUNK_SAMPLES, column};
+use super::code::CHUNK_SAMPLES;
 use super::heap;
+use super::values::{MOST, Values, grown, room};
 use crate::TimeRange;
 
 /// How many samples stay when the oldest are sealed: five minutes of a 5 s grid.
 const KEPT: usize = 64;
-/// How many samples there may be.
-const MOST: usize = CHUNK_SAMPLES + KEPT;
+const _: () =
+    assert!(MOST == CHUNK_SAMPLES + KEPT, "values have room for as many samples as there may be");
 
 /// The newest samples of a series.
 #[derive(Debug)]
@@ -34,20 +35,10 @@ enum Times {
     At(Vec<u32>),
 }
 
-#[derive(Debug)]
-enum Values {
-    /// The same bits for every one of so many samples.
-    Same(f64, u32),
-    /// Integers, each as what it is more than the first number.
-    Near(i64, Vec<i32>),
-    /// One for each sample.
-    Each(Vec<f64>),
-}
-
 impl Head {
     /// A head without samples.
     pub(super) const fn new() -> Self {
-        Self { first: 0, last: 0, times: Times::Every(0), values: Values::Same(0.0, 0) }
+        Self { first: 0, last: 0, times: Times::Every(0), values: Values::new() }
     }
 
     pub(super) fn len(&self) -> usize {
@@ -152,24 +143,7 @@ impl Head {
             return;
         }
         let at = |index: usize| Timestamp::from_millis(self.millis(index));
-        match &self.values {
-            Values::Same(value, _) => {
-                out.extend((from..to).map(|index| Sample { timestamp: at(index), value: *value }));
-            }
-            Values::Near(base, offsets) => {
-                out.extend((from..).zip(&offsets[from..to]).map(|(index, offset)| Sample {
-                    timestamp: at(index),
-                    value: (*base + i64::from(*offset)) as f64,
-                }));
-            }
-            Values::Each(values) => {
-                out.extend(
-                    (from..)
-                        .zip(&values[from..to])
-                        .map(|(index, value)| Sample { timestamp: at(index), value: *value }),
-                );
-            }
-        }
+        self.values.read_into(from, to, at, out);
     }
 
     /// The last sample in `range`.
@@ -201,12 +175,7 @@ impl Head {
             Times::Every(_) => 0,
             Times::At(offsets) => heap::vector(offsets),
         };
-        times
-            + match &self.values {
-                Values::Same(..) => 0,
-                Values::Near(_, offsets) => heap::vector(offsets),
-                Values::Each(values) => heap::vector(values),
-            }
+        times + self.values.bytes()
     }
 
     fn sample(&self, index: usize) -> Sample {
@@ -222,120 +191,6 @@ impl Head {
         // OK because the time of every sample exists.
         self.first.wrapping_add(offset)
     }
-}
-
-impl Values {
-    /// Removes the `count` oldest of more values, and looks anew how those that are left are best kept.
-    fn drop_oldest(&mut self, count: usize) {
-        let mut space = [0.0; MOST];
-        let left = self.len() - count;
-        let left = &mut space[..left];
-        self.copy(count, left);
-        let first = left[0];
-        if left.iter().all(|value| value.to_bits() == first.to_bits()) {
-            // OK because there are at most 184.
-            *self = Self::Same(first, left.len() as u32);
-            return;
-        }
-        // What comes is near the new first one.
-        let offset = |value: &f64| i32::try_from(near(*value)? - near(first)?).ok();
-        match (self, near(first).filter(|_| left.iter().all(|value| offset(value).is_some()))) {
-            (Self::Near(base, offsets), Some(new)) => {
-                *base = new;
-                offsets.clear();
-                offsets.extend(left.iter().filter_map(offset));
-            }
-            (Self::Each(values), None) => {
-                values.clear();
-                values.extend_from_slice(left);
-            }
-            (values, Some(base)) => {
-                *values = Self::Near(base, left.iter().filter_map(offset).collect());
-            }
-            (values, None) => *values = Self::Each(left.to_vec()),
-        }
-    }
-
-    /// Writes the values from the one at `from` to `out`, of which there must be so many.
-    fn copy(&self, from: usize, out: &mut [f64]) {
-        match self {
-            Self::Same(value, _) => out.fill(*value),
-            Self::Near(base, offsets) => {
-                for (out, offset) in out.iter_mut().zip(&offsets[from..]) {
-                    *out = (*base + i64::from(*offset)) as f64;
-                }
-            }
-            Self::Each(values) => out.copy_from_slice(&values[from..from + out.len()]),
-        }
-    }
-
-    fn len(&self) -> usize {
-        match self {
-            Self::Same(_, len) => *len as usize,
-            Self::Near(_, offsets) => offsets.len(),
-            Self::Each(values) => values.len(),
-        }
-    }
-
-    fn push(&mut self, value: f64) {
-        match self {
-            Self::Same(same, len) if same.to_bits() == value.to_bits() => *len += 1,
-            Self::Same(same, len) => {
-                let (same, len) = (*same, *len as usize);
-                *self = match (near(same), near(value)) {
-                    (Some(base), Some(integer)) if i32::try_from(integer - base).is_ok() => {
-                        let mut offsets = Vec::with_capacity(room(len + 1));
-                        offsets.resize(len, 0);
-                        Self::Near(base, offsets)
-                    }
-                    _ => {
-                        let mut values = Vec::with_capacity(room(len + 1));
-                        values.resize(len, same);
-                        Self::Each(values)
-                    }
-                };
-                self.push(value);
-            }
-            Self::Near(base, offsets) => {
-                let offset = near(value).and_then(|integer| i32::try_from(integer - *base).ok());
-                if let Some(offset) = offset {
-                    grown(offsets).push(offset);
-                    return;
-                }
-                let mut values = Vec::with_capacity(room(offsets.len() + 1));
-                values.extend(offsets.iter().map(|offset| (*base + i64::from(*offset)) as f64));
-                values.push(value);
-                *self = Self::Each(values);
-            }
-            Self::Each(values) => grown(values).push(value),
-        }
-    }
-
-    fn get(&self, index: usize) -> f64 {
-        match self {
-            Self::Same(value, _) => *value,
-            Self::Near(base, offsets) => (*base + i64::from(offsets[index])) as f64,
-            Self::Each(values) => values[index],
-        }
-    }
-}
-
-/// The integer that a value is, if it is one.
-fn near(value: f64) -> Option<i64> {
-    column::integer(value, 0)
-}
-
-/// How much room a list of so many gets: a power of two, but no more than is ever needed.
-fn room(len: usize) -> usize {
-    len.next_power_of_two().clamp(8, MOST)
-}
-
-/// A list with room for one more.
-fn grown<T>(list: &mut Vec<T>) -> &mut Vec<T> {
-    if list.len() == list.capacity() {
-        list.reserve_exact(room(list.len() + 1).saturating_sub(list.len()).max(1));
-    }
-    list
 }
 
 /// The distance of offsets that are equally spaced; `None` if they are not.
@@ -357,11 +212,11 @@ mod tests {
     }
 
     #[test]
-    fn counters_on_the_grid_take_four_bytes_a_sample_and_constants_none() {
+    fn counters_on_the_grid_take_two_bytes_a_sample_and_constants_none() {
         let (mut head, taken) = filled((0..200).map(|tick| (tick * 5_000, (tick * tick) as f64)));
-        assert_eq!((taken, head.bytes()), (MOST, heap::allocation(MOST * 4)));
+        assert_eq!((taken, head.bytes()), (MOST, heap::allocation(MOST * 2)));
         assert_eq!(head.seal(&mut Vec::new()).len(), CHUNK_SAMPLES);
-        assert_eq!((head.len(), head.bytes()), (KEPT, heap::allocation(MOST * 4)));
+        assert_eq!((head.len(), head.bytes()), (KEPT, heap::allocation(MOST * 2)));
         let (head, _) = filled((0..120).map(|tick| (tick * 5_000, 0.25)));
         assert_eq!(head.bytes(), 0);
         let (head, _) = filled((0..200).map(|tick| (tick * 5_000, tick as f64 / 3.0)));
@@ -374,7 +229,7 @@ mod tests {
         let (mut head, _) = filled((0..MOST as i64).map(|tick| (tick * 5_000, values(tick))));
         assert!(head.bytes() >= MOST * 8);
         head.seal(&mut Vec::new());
-        assert!(head.bytes() <= MOST * 4);
+        assert!(head.bytes() <= heap::allocation(MOST * 2));
     }
 
     #[test]

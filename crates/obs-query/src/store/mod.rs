@@ -23,6 +23,7 @@ mod read;
 mod selections;
 mod series;
 mod tally;
+mod values;
 
 use std::fmt;
 use std::time::Instant;
