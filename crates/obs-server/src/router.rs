@@ -27,14 +27,10 @@ pub(crate) struct App {
     pub(crate) profiles: api::pprof::UnderWay,
     pub(crate) prometheus: PrometheusConfig,
     pub(crate) queries: api::prometheus::Pool,
-    /// Places for remote writes, of which each holds its whole request in memory.
-    pub(crate) writes: Arc<Semaphore>,
+    pub(crate) writes: Arc<api::prometheus::Writes>,
     request_timeout: Duration,
     places: Semaphore,
 }
-
-/// How many remote writes are taken in at once.
-const MAX_CONCURRENT_WRITES: usize = 4;
 
 impl App {
     fn new(config: &ServerConfig, state: AdminState) -> Self {
@@ -46,7 +42,7 @@ impl App {
             profiles: api::pprof::UnderWay::default(),
             prometheus: config.prometheus.clone(),
             queries: api::prometheus::Pool::new(config.prometheus.max_concurrent_queries),
-            writes: Arc::new(Semaphore::new(MAX_CONCURRENT_WRITES)),
+            writes: Arc::new(api::prometheus::Writes::new()),
             request_timeout: config.request_timeout,
             places: Semaphore::new(config.max_concurrent_requests),
         }
@@ -86,8 +82,7 @@ pub(crate) fn router(config: &ServerConfig, state: AdminState) -> Router {
             .method_not_allowed_fallback(wrong_method),
     );
     // A query takes as long as the engine allows; its own timeout bounds it.
-    let queries =
-        api::prometheus::routes(&config.prometheus).method_not_allowed_fallback(wrong_method);
+    let queries = api::prometheus::routes().method_not_allowed_fallback(wrong_method);
     let protected =
         protected.merge(queries).route_layer(from_fn_with_state(Arc::clone(&app), protect));
     timed(open_routes(config))

@@ -1,5 +1,7 @@
 //! `obskit serve`: the series store and its query API as a process of its own.
 
+#[cfg(all(target_os = "linux", target_env = "gnu"))]
+mod arenas;
 mod kept;
 
 use std::io::IsTerminal as _;
@@ -63,6 +65,8 @@ pub(crate) struct Arguments {
 
 /// Serves until it is told to stop.
 pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
+    #[cfg(all(target_os = "linux", target_env = "gnu"))]
+    arenas::bound();
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()

@@ -1,10 +1,12 @@
 //! The parameters of a request, from its address and, for a POST, from its body.
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use axum::body::Bytes;
+use axum::body::{Bytes, HttpBody as _};
 use axum::extract::{FromRequest, Request};
 use axum::http::{Method, StatusCode, header};
+use futures_util::StreamExt as _;
 use obs_model::Timestamp;
 use obs_query::{Matcher, Selector, TimeRange};
 
@@ -110,19 +112,56 @@ fn is_form(request: &Request) -> bool {
 }
 
 /// The whole body, as long as the layer around the route accepts, within the time that a request has.
-pub(super) async fn body(request: Request, app: &Arc<App>) -> Result<Bytes, Refusal> {
+async fn body(request: Request, app: &Arc<App>) -> Result<Bytes, Refusal> {
     let reading = Bytes::from_request(request, app);
     match tokio::time::timeout(app.request_timeout(), reading).await {
         Ok(Ok(body)) => Ok(body),
-        Ok(Err(rejection)) => {
-            let status = rejection.status();
-            let message = match status {
-                StatusCode::PAYLOAD_TOO_LARGE => String::from("the request body is too large"),
-                _ => format!("the request body could not be read: {}", rejection.body_text()),
-            };
-            Err(Refusal::bad_data(message).with_status(status))
+        Ok(Err(rejection)) if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE => {
+            Err(too_large())
         }
-        Err(_) => Err(Refusal::bad_data("the request body did not arrive in time")
-            .with_status(StatusCode::REQUEST_TIMEOUT)),
+        Ok(Err(rejection)) => Err(unreadable(&rejection.body_text())),
+        Err(_) => Err(late()),
     }
+}
+
+/// A body of at most so many bytes, read piece by piece into one list.
+pub(super) async fn body_of(
+    request: Request,
+    most: usize,
+    time: Duration,
+) -> Result<Vec<u8>, Refusal> {
+    let length = request.body().size_hint().lower();
+    if length > most as u64 {
+        return Err(too_large());
+    }
+    // OK because it is no more than `most`. What is not sent is not touched, so it is in no memory.
+    let mut body = Vec::with_capacity(length as usize);
+    let mut pieces = request.into_body().into_data_stream();
+    let reading = async {
+        while let Some(piece) = pieces.next().await {
+            let piece = piece.map_err(|error| unreadable(&error.to_string()))?;
+            if body.len() + piece.len() > most {
+                return Err(too_large());
+            }
+            body.extend_from_slice(&piece);
+        }
+        Ok(())
+    };
+    match tokio::time::timeout(time, reading).await {
+        Ok(outcome) => outcome.map(|()| body),
+        Err(_) => Err(late()),
+    }
+}
+
+fn too_large() -> Refusal {
+    Refusal::bad_data("the request body is too large").with_status(StatusCode::PAYLOAD_TOO_LARGE)
+}
+
+fn unreadable(reason: &str) -> Refusal {
+    Refusal::bad_data(format!("the request body could not be read: {reason}"))
+}
+
+fn late() -> Refusal {
+    Refusal::bad_data("the request body did not arrive in time")
+        .with_status(StatusCode::REQUEST_TIMEOUT)
 }

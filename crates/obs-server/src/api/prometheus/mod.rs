@@ -31,19 +31,17 @@ use axum::routing::{get, post};
 use obs_query::SeriesStore;
 
 use self::answer::Refusal;
-use crate::PrometheusConfig;
 use crate::console::login::peer_of;
 use crate::router::App;
 
 pub(crate) use self::pool::Pool;
+pub(crate) use self::write::Writes;
 
 /// The longest form that is read: more than the longest query, so that a query that is too long is told so.
 const MAX_FORM_BYTES: usize = 4 * 1_024 * 1_024;
 
 /// Every path of the API.
-pub(crate) fn routes(config: &PrometheusConfig) -> Router<Arc<App>> {
-    let write_limit =
-        config.remote_write.as_ref().map_or(MAX_FORM_BYTES, |limits| limits.max_body_bytes);
+pub(crate) fn routes() -> Router<Arc<App>> {
     let forms = Router::new()
         .route("/api/v1/query", get(query::instant).post(query::instant))
         .route("/api/v1/query_range", get(query::range).post(query::range))
@@ -64,10 +62,8 @@ pub(crate) fn routes(config: &PrometheusConfig) -> Router<Arc<App>> {
     #[cfg(feature = "alerts")]
     let forms =
         forms.route("/api/v1/rules", get(rules::rules)).route("/api/v1/alerts", get(rules::alerts));
-    let write = Router::new()
-        .route("/api/v1/write", post(write::receive))
-        .layer(DefaultBodyLimit::max(write_limit));
-    forms.merge(write)
+    // What it reads is bounded by its own settings.
+    forms.route("/api/v1/write", post(write::receive))
 }
 
 /// The store, or why there is none.

@@ -3,7 +3,6 @@
 //! <https://github.com/prometheus/prometheus/blob/main/prompb/types.proto>
 
 use std::fmt;
-use std::ops::Range;
 
 use obs_model::{Sample, Timestamp};
 use obs_query::promql::HistogramSample;
@@ -34,38 +33,45 @@ impl fmt::Display for Malformed {
     }
 }
 
-/// A write request whose texts are still in the body.
+/// The series of a write request, one after the other.
+///
+/// A request has many thousands of samples, which never stand beside each other: they are read once to see that all of
+/// it can be, and again as they are stored.
+pub(super) struct WriteRequest<'a>(Fields<'a>);
+
+/// One series: its texts are still in the body, and its lists are used again for the next one.
 #[derive(Debug, Default)]
-pub(super) struct WriteRequest<'a> {
-    pub(super) series: Vec<TimeSeries>,
+pub(super) struct TimeSeries<'a> {
     pub(super) labels: Vec<(&'a str, &'a str)>,
     pub(super) samples: Vec<Sample>,
     pub(super) histograms: Vec<HistogramSample>,
 }
 
-/// One series: where its labels, samples and native histograms are among those of the request.
-#[derive(Clone, Debug, Default)]
-pub(super) struct TimeSeries {
-    pub(super) labels: Range<usize>,
-    pub(super) samples: Range<usize>,
-    pub(super) histograms: Range<usize>,
-}
-
 impl<'a> WriteRequest<'a> {
-    pub(super) fn read(body: &'a [u8]) -> Result<Self, Malformed> {
-        let mut request = Self::default();
-        let mut fields = Fields::new(body);
-        while let Some((field, value)) = fields.next()? {
-            if field == 1 {
-                request.read_series(value.bytes(field)?)?;
-            }
-        }
-        Ok(request)
+    /// A request all of which can be read.
+    pub(super) fn new(body: &'a [u8]) -> Result<Self, Malformed> {
+        let (mut all, mut series) = (Self(Fields::new(body)), TimeSeries::default());
+        while all.next(&mut series)? {}
+        Ok(Self(Fields::new(body)))
     }
 
-    fn read_series(&mut self, message: &'a [u8]) -> Result<(), Malformed> {
-        let (labels, samples, histograms) =
-            (self.labels.len(), self.samples.len(), self.histograms.len());
+    /// Reads the next series; `false` if there is none.
+    pub(super) fn next(&mut self, series: &mut TimeSeries<'a>) -> Result<bool, Malformed> {
+        while let Some((field, value)) = self.0.next()? {
+            if field == 1 {
+                series.read(value.bytes(field)?)?;
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+}
+
+impl<'a> TimeSeries<'a> {
+    fn read(&mut self, message: &'a [u8]) -> Result<(), Malformed> {
+        self.labels.clear();
+        self.samples.clear();
+        self.histograms.clear();
         let mut fields = Fields::new(message);
         while let Some((field, value)) = fields.next()? {
             match field {
@@ -75,11 +81,6 @@ impl<'a> WriteRequest<'a> {
                 _ => {}
             }
         }
-        self.series.push(TimeSeries {
-            labels: labels..self.labels.len(),
-            samples: samples..self.samples.len(),
-            histograms: histograms..self.histograms.len(),
-        });
         Ok(())
     }
 }
@@ -226,33 +227,33 @@ mod tests {
         #[test]
         fn a_request_reads_as_a_generated_decoder_reads_it(sent in requests()) {
             let body = sent.encode_to_vec();
-            let read = WriteRequest::read(&body).unwrap();
-            prop_assert_eq!(read.series.len(), sent.timeseries.len());
-            for (read_series, series) in read.series.iter().zip(&sent.timeseries) {
+            let (mut request, mut read) = (WriteRequest::new(&body).unwrap(), TimeSeries::default());
+            for series in &sent.timeseries {
+                prop_assert!(request.next(&mut read).unwrap());
                 let labels: Vec<(&str, &str)> =
                     series.labels.iter().map(|label| (&*label.name, &*label.value)).collect();
-                prop_assert_eq!(&read.labels[read_series.labels.clone()], &labels[..]);
-                let samples = &read.samples[read_series.samples.clone()];
-                prop_assert_eq!(samples.len(), series.samples.len());
-                for (sample, sent) in samples.iter().zip(&series.samples) {
+                prop_assert_eq!(&read.labels[..], &labels[..]);
+                prop_assert_eq!(read.samples.len(), series.samples.len());
+                for (sample, sent) in read.samples.iter().zip(&series.samples) {
                     prop_assert_eq!(sample.timestamp.as_millis(), sent.timestamp);
                     // The other encoder leaves out a zero, also a negative one.
                     let same = sample.value == sent.value || sample.value.to_bits() == sent.value.to_bits();
                     prop_assert!(same, "{} {}", sample.value, sent.value);
                 }
             }
+            prop_assert!(!request.next(&mut read).unwrap());
         }
 
         #[test]
         fn whatever_comes_is_read_or_refused(body in prop::collection::vec(any::<u8>(), 0..200)) {
-            let _ = WriteRequest::read(&body);
+            let _ = WriteRequest::new(&body);
         }
 
         #[test]
         fn a_request_that_is_cut_is_never_read_past_its_end(sent in requests(), cut in any::<prop::sample::Index>()) {
             let body = sent.encode_to_vec();
             let end = cut.index(body.len() + 1);
-            let _ = WriteRequest::read(&body[..end]);
+            let _ = WriteRequest::new(&body[..end]);
         }
     }
 
@@ -267,7 +268,7 @@ mod tests {
             (b"\x0a\x04\x12\x02\x08\x01", Malformed::FieldType(1)),
             (b"\x09\x00", Malformed::Truncated),
         ] {
-            assert_eq!(WriteRequest::read(body).unwrap_err(), expected, "{body:x?}");
+            assert_eq!(WriteRequest::new(body).err(), Some(expected), "{body:x?}");
         }
     }
 }

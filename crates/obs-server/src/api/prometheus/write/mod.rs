@@ -2,6 +2,7 @@
 
 mod decode;
 mod histogram;
+mod room;
 
 #[cfg(test)]
 pub(super) mod messages;
@@ -17,8 +18,11 @@ use obs_query::promql::HistogramSample;
 use obs_query::{BatchReport, SeriesStore};
 
 use self::decode::{TimeSeries, WriteRequest};
+use self::room::Place;
 use super::{form, store};
 use crate::router::App;
+
+pub(crate) use self::room::Writes;
 
 /// How far ahead of the service's clock a sample may be: the clocks of senders need not agree with it, and a sample of
 /// next year would end the retention of all others. As in Prometheus.
@@ -38,24 +42,22 @@ pub(super) async fn receive(State(app): State<Arc<App>>, request: Request) -> Re
     if let Err(problem) = check_headers(request.headers()) {
         return refused(StatusCode::UNSUPPORTED_MEDIA_TYPE, &problem);
     }
-    let body = match form::body(request, &app).await {
+    let body = match form::body_of(request, limits.max_body_bytes, app.request_timeout()).await {
         Ok(body) => body,
         Err(refusal) => return refusal.into_response(),
     };
-    // As many as are taken in at once are in memory as a whole; the others wait with what they sent.
-    let Ok(place) = Arc::clone(&app.writes).acquire_owned().await else {
+    let Some(mut place) = app.writes.take().await else {
         return refused(StatusCode::SERVICE_UNAVAILABLE, "the service is about to end");
     };
     let latest = app.state.clock().now().plus(MAX_AHEAD);
     let work = move || {
-        let _place = place;
         let inlet = Inlet {
             store: &store,
             latest,
             #[cfg(feature = "persist")]
             persistence: app.state.persistence().map(|persistence| &**persistence),
         };
-        take_in(&inlet, &body, limits.max_decompressed_bytes)
+        take_in(&inlet, body, &mut place, limits.max_decompressed_bytes)
     };
     let outcome = tokio::task::spawn_blocking(work).await.unwrap_or_else(|_| {
         Err((
@@ -98,22 +100,29 @@ fn check_headers(headers: &HeaderMap) -> Result<(), String> {
 
 type Problem = (StatusCode, String);
 
-fn take_in(inlet: &Inlet<'_>, body: &[u8], most: usize) -> Result<(), Problem> {
+fn take_in(
+    inlet: &Inlet<'_>,
+    body: Vec<u8>,
+    place: &mut Place,
+    most: usize,
+) -> Result<(), Problem> {
     let bad = |text: String| (StatusCode::BAD_REQUEST, text);
-    let length = snap::raw::decompress_len(body)
+    let length = snap::raw::decompress_len(&body)
         .map_err(|error| bad(format!("the body is not in the snappy block format: {error}")))?;
     if length > most {
         let text = format!("the body has {length} bytes uncompressed: at most {most} are accepted");
         return Err((StatusCode::PAYLOAD_TOO_LARGE, text));
     }
-    let message = snap::raw::Decoder::new()
-        .decompress_vec(body)
+    let message = place.bytes(length);
+    snap::raw::Decoder::new()
+        .decompress(&body, message)
         .map_err(|error| bad(format!("the body is not in the snappy block format: {error}")))?;
-    let request = WriteRequest::read(&message)
-        .map_err(|problem| bad(format!("the body is not a write request: {problem}")))?;
-    let mut outcome = Outcome::default();
-    for series in &request.series {
-        append(inlet, &request, series, &mut outcome);
+    drop(body);
+    let malformed = |problem| bad(format!("the body is not a write request: {problem}"));
+    let mut request = WriteRequest::new(message).map_err(malformed)?;
+    let (mut series, mut outcome) = (TimeSeries::default(), Outcome::default());
+    while request.next(&mut series).map_err(malformed)? {
+        append(inlet, &series, &mut outcome);
     }
     metrics::counter!("obskit_remote_write_samples_total").increment(outcome.stored);
     // A sender that is told so keeps its samples and sends them again; those that are here already are no harm.
@@ -125,17 +134,16 @@ fn take_in(inlet: &Inlet<'_>, body: &[u8], most: usize) -> Result<(), Problem> {
 }
 
 /// Stores what is in a series, but for what is too far ahead.
-fn append(inlet: &Inlet<'_>, request: &WriteRequest<'_>, series: &TimeSeries, tally: &mut Outcome) {
-    let samples = &request.samples[series.samples.clone()];
-    let histograms = &request.histograms[series.histograms.clone()];
-    let labels = match label_set(&request.labels[series.labels.clone()]) {
+fn append(inlet: &Inlet<'_>, series: &TimeSeries<'_>, tally: &mut Outcome) {
+    let TimeSeries { samples, histograms, .. } = series;
+    let labels = match label_set(&series.labels) {
         Ok(labels) => labels,
         Err(problem) => {
             return tally.note("invalid_labels", samples.len() + histograms.len(), || problem);
         }
     };
     let mut accepted = inlet.keeps().then(Accepted::default);
-    let mut rest = samples;
+    let mut rest = &samples[..];
     // A series is not made for samples that it would not take, so that the first ones go by their labels.
     while let Some((first, others)) = rest.split_first() {
         rest = others;
