@@ -106,8 +106,8 @@ fn context_markup(event: &ErrorEvent) -> Markup {
     let ids = ids_of(&event.context);
     html! {
         dl.context {
-            @for (name, parameter, value) in ids {
-                div { dt { (name) " " } dd { (linked(parameter, value)) } }
+            @for (name, link, value) in ids {
+                div { dt { (name) " " } dd { (linked(link, value)) } }
             }
             @for (name, value) in event.context.texts() { div { dt { (name) " " } dd { (value) } } }
             @if let Some(version) = &event.version { div { dt { "version " } dd { (version) } } }
@@ -116,26 +116,48 @@ fn context_markup(event: &ErrorEvent) -> Markup {
     }
 }
 
-/// The ids of an event, each with the parameter that asks for the log lines with it.
-fn ids_of(context: &Context) -> Vec<(&'static str, Option<&'static str>, String)> {
+/// Where an id leads.
+#[derive(Clone, Copy)]
+enum Link {
+    None,
+    /// To the log lines that have it, by this parameter of their search.
+    Lines(&'static str),
+    /// To the trace.
+    Trace,
+}
+
+/// The ids of an event, each with where it leads.
+fn ids_of(context: &Context) -> Vec<(&'static str, Link, String)> {
     [
-        ("correlation id", Some("correlation"), context.correlation().map(ToString::to_string)),
-        ("trace id", Some("trace"), context.trace().map(|id| id.to_string())),
-        ("span id", None, context.span().map(|id| id.to_string())),
+        (
+            "correlation id",
+            Link::Lines("correlation"),
+            context.correlation().map(ToString::to_string),
+        ),
+        ("trace id", Link::Trace, context.trace().map(|id| id.to_string())),
+        ("span id", Link::None, context.span().map(|id| id.to_string())),
     ]
     .into_iter()
-    .filter_map(|(name, parameter, id)| Some((name, parameter, id?)))
+    .filter_map(|(name, link, id)| Some((name, link, id?)))
     .collect()
 }
 
-/// An id that leads to the log lines with it.
-fn linked(parameter: Option<&str>, id: String) -> Markup {
+/// An id that leads to what else is known of it.
+fn linked(link: Link, id: String) -> Markup {
     #[cfg(feature = "tracing")]
-    if let Some(parameter) = parameter {
-        return html! { a href=(super::logs::link(&[(parameter, &id)])) { (id) } };
+    let href = match link {
+        Link::None => None,
+        Link::Lines(parameter) => Some(super::logs::link(&[(parameter, &id)])),
+        Link::Trace => Some(format!("/traces/{id}")),
+    };
+    #[cfg(not(feature = "tracing"))]
+    let href: Option<String> = match link {
+        Link::None | Link::Lines(_) | Link::Trace => None,
+    };
+    match href {
+        Some(href) => html! { a href=(href) { (id) } },
+        None => html! { (id) },
     }
-    let _ = parameter;
-    html! { (id) }
 }
 
 #[cfg(test)]

@@ -120,6 +120,12 @@ pub(super) fn latency(duration: Duration) -> String {
     Unit::Milliseconds.write(duration.as_secs_f64() * 1_000.0)
 }
 
+/// A time in its largest units, and a short one to three digits.
+#[cfg(feature = "tracing")]
+pub(super) fn time(time: Duration) -> String {
+    if time < Duration::from_secs(10) { latency(time) } else { duration(time) }
+}
+
 /// How long before `now` something was: `just now`, `20 s ago`, `3 min ago`, `5 h ago`, `2 d ago`.
 #[cfg(any(feature = "alerts", feature = "errors", feature = "tracing"))]
 pub(super) fn ago(at: Timestamp, now: Timestamp) -> String {

@@ -19,8 +19,7 @@ use crate::reply;
 use crate::router::App;
 
 /// The members of a line that lead to other lines, with the parameter that asks for them.
-const LINKED: [(&str, &str); 3] =
-    [("traceId", "trace"), ("correlationId", "correlation"), ("userId", "user")];
+const LINKED: [(&str, &str); 2] = [("correlationId", "correlation"), ("userId", "user")];
 
 /// The members that have a place of their own in a row.
 const SHOWN: [&str; 5] = ["timestamp", "level", "message", "target", "metadata"];
@@ -96,7 +95,7 @@ fn results(found: &LineSearch, params: &Params, now: Timestamp) -> Markup {
     }
 }
 
-fn row(line: &KeptLine, now: Timestamp) -> Markup {
+pub(super) fn row(line: &KeptLine, now: Timestamp) -> Markup {
     let members: Map<String, Value> = serde_json::from_str(&line.json).unwrap_or_default();
     let message = members.get("message").and_then(Value::as_str).unwrap_or_default();
     let metadata = members.get("metadata").and_then(Value::as_object);
@@ -127,7 +126,8 @@ fn member(name: &str, value: &Value) -> Markup {
         div {
             dt { (name) " " }
             dd {
-                @if let Some((_, parameter)) = linked { a href=(link(&[(parameter, &text)])) { (text) } }
+                @if name == "traceId" { a href=(format!("/traces/{text}")) { (text) } }
+                @else if let Some((_, parameter)) = linked { a href=(link(&[(parameter, &text)])) { (text) } }
                 @else { (text) }
             }
         }

@@ -13,5 +13,7 @@ pub(crate) mod logs;
 pub(crate) mod operations;
 pub(crate) mod overview;
 pub(crate) mod profiles;
+#[cfg(feature = "tracing")]
+pub(crate) mod trace;
 
 pub(crate) use layout::{Frame, Pill};

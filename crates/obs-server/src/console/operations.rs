@@ -1,7 +1,6 @@
 //! `GET /operations`: the tree of operations in flight.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use axum::extract::State;
 use axum::http::StatusCode;
@@ -130,13 +129,13 @@ fn row(one: &Operation) -> Markup {
                 @if !one.fields.is_empty() { div.sub-line.clip.mono { (fields(one)) } }
                 div.sub-line { (one.target) @if let Some(place) = whereabouts(one) { " · " (place) } }
             } }
-            td.num.nowrap data-name="age" { (time(one.age)) }
-            td.num.nowrap data-name="busy" { (time(one.busy)) }
+            td.num.nowrap data-name="age" { (format::time(one.age)) }
+            td.num.nowrap data-name="busy" { (format::time(one.busy)) }
             td.num.nowrap data-name="polls" { (format::number(one.polls as f64)) }
             td.nowrap data-name="last poll" { (last_poll(one)) }
             td.nowrap data-name="trace" {
                 @let trace = one.trace.to_string();
-                a.mono href=(format!("/operations?trace={trace}")) title=(trace) { (&trace[..8]) "…" }
+                a.mono href=(format!("/traces/{trace}")) title=(trace) { (&trace[..8]) "…" }
             }
         }
     }
@@ -154,9 +153,9 @@ fn pill(one: &Operation) -> Option<Pill> {
 
 fn last_poll(one: &Operation) -> String {
     match &one.running {
-        Some(running) => format!("now, for {}", time(running.time)),
+        Some(running) => format!("now, for {}", format::time(running.time)),
         None if one.polls == 0 => "never".to_owned(),
-        None => format!("{} ago", time(one.since_poll)),
+        None => format!("{} ago", format::time(one.since_poll)),
     }
 }
 
@@ -180,9 +179,4 @@ fn fields(one: &Operation) -> String {
         format!("{name}={cut}{more}")
     });
     shown.collect::<Vec<_>>().join("  ")
-}
-
-/// A time in its largest units, and a short one to three digits.
-fn time(time: Duration) -> String {
-    if time < Duration::from_secs(10) { format::latency(time) } else { format::duration(time) }
 }

@@ -114,8 +114,23 @@ fn active_row(alert: &AlertEvent, now: Timestamp) -> Markup {
             }
             td.nowrap data-name="state" { (alert.state.as_str()) }
             td.num data-name="value" { (alert.value.map_or_else(|| String::from("–"), format::number)) }
-            td.nowrap data-name="since" { (moment(since, now)) }
+            td.nowrap data-name="since" { (moment(since, now)) (lines_around(alert)) }
         }
+    }
+}
+
+/// The way to the lines at WARN and above from shortly before the alert's condition held.
+fn lines_around(alert: &AlertEvent) -> Markup {
+    #[cfg(feature = "tracing")]
+    {
+        let since = alert.active_at.minus(Duration::from_secs(300)).to_string();
+        let href = crate::console::logs::link(&[("level", "warn"), ("since", &since)]);
+        html! { div.sub-line { a href=(href) { "Log lines" } } }
+    }
+    #[cfg(not(feature = "tracing"))]
+    {
+        let _ = alert;
+        html! {}
     }
 }
 

@@ -60,6 +60,52 @@ async fn lines_are_searched_by_every_parameter() {
 }
 
 #[tokio::test]
+async fn a_trace_is_shown_with_its_spans_its_errors_and_its_lines_and_led_to_from_each() {
+    let admin = Admin::new();
+    let mut config = LogConfig::new(Resource::new("checkout"));
+    config.output = LogOutput::None;
+    config.clock = Arc::clone(&admin.clock) as _;
+    config.line_memory = Some(1 << 20);
+    config.span_memory = Some(1 << 20);
+    let (dispatch, handle) = obs_tracing::build(config).unwrap();
+    let trace = "0af7651916cd43dd8448eb211c80319c";
+    let context = Context::new().with_trace(trace.parse().unwrap());
+    tracing::dispatcher::with_default(&dispatch, || {
+        let _entered = context.clone().enter();
+        let order = tracing::info_span!("order", cents = 950).entered();
+        admin.clock.advance(Duration::from_secs(1));
+        tracing::info_span!("charge").in_scope(|| tracing::error!("card <refused>"));
+        drop(order);
+    });
+    handle.flush_blocking(Duration::from_secs(10)).unwrap();
+    let admin = admin.with(|state| state.with_tracing(handle));
+    #[cfg(feature = "errors")]
+    let (admin, fingerprint) = {
+        let config = obs_errors::ErrorConfig::default();
+        let tracker = obs_errors::ErrorTracker::new(config, Arc::clone(&admin.clock) as _);
+        let _entered = context.enter();
+        let event = tracker.capture(&std::io::Error::other("disk is full"));
+        (admin.with(|state| state.with_errors(tracker)), event.fingerprint.to_string())
+    };
+
+    let page = admin.get(&format!("/traces/{trace}")).await;
+    let text = page.text();
+    for part in ["order", "charge", "Failed", "card &lt;refused&gt;"] {
+        assert!(text.contains(part), "{part} is missing in {text}");
+    }
+    let link = format!("/traces/{trace}");
+    assert!(admin.get("/logs").await.text().contains(&link));
+    #[cfg(feature = "errors")]
+    {
+        assert!(text.contains(&format!("/errors/{fingerprint}")), "{text}");
+        assert!(admin.get(&format!("/errors/{fingerprint}")).await.text().contains(&link));
+    }
+    let other = admin.get("/traces/00000000000000000000000000000001").await;
+    assert!(other.text().contains("None of its spans"), "{}", other.text());
+    assert_eq!(admin.get("/traces/xyz").await.status, StatusCode::BAD_REQUEST);
+}
+
+#[tokio::test]
 async fn all_that_is_wrong_with_a_search_is_said_at_once() {
     let query = "level=loud&trace=x&since=now&limit=0&field=x&min=a:b&before=-1";
     let (status, _, message) = admin().get(&format!("/api/obskit/v1/logs?{query}")).await.refusal();
