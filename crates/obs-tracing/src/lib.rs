@@ -64,7 +64,7 @@
 //! current, as a consumer of messages does, that context wins.
 //!
 //! Both go along to other tasks and threads with [`spawn`], [`spawn_blocking`], [`spawn_in`] and [`carry`], through
-//! channels with [`channel`], to other services with [`client`] and [`tools`], and stay with a connection in
+//! channels with [`channel`], to other services with [`client`], [`grpc`] and [`tools`], and stay with a connection in
 //! [`websocket`]. Queries to databases have spans of their own with [`db`].
 //!
 //! Of what a caller sends along as baggage, names on a list are taken and sent on: see [`baggage`].
@@ -92,6 +92,7 @@
 //! `obskit_log_file_rotations_total{destination,result}` (`ok`, `failed`) and
 //! `obskit_log_file_upkeep_failures_total{destination}`, of compressing and removing rotated files.
 //! `obskit_spans_dropped_total{reason}` (`queue_full`, `closed`, `too_many_open`), and those of [`http`], [`client`], [`db`], [`tools`] and
+//! `obskit_spans_dropped_total{reason}` (`queue_full`, `closed`, `too_many_open`), and those of [`http`], [`client`], [`grpc`], [`db`], [`tools`] and
 //! [`websocket`], and `obskit_baggage_dropped_total{reason}`.
 //! `obskit_span_memory_dropped_total{reason}` (`evicted`, `too_large`), `obskit_spans_exported_total`, `obskit_spans_failed_total`,
 //! `obskit_spans_dropped_total{reason}` (`queue_full`, `closed`, `too_many_open`, `trace_too_large`),
@@ -103,7 +104,7 @@
 //!
 //! | feature | adds |
 //! |---|---|
-//! | `http` (default) | [`http`]: the tower layer for axum; [`client`]: the one for clients, and propagation to other services |
+//! | `http` (default) | [`http`]: the tower layer for axum; [`client`] and [`grpc`]: those for clients and gRPC, and propagation to other services |
 //! | `reqwest` | [`client::SendObserved`](client) for requests of reqwest |
 //! | `file-gzip` (default), `file-zstd` | [`sink::FileCompression`]: rotated log files compressed |
 //! | `http` (default) | [`http`]: the tower layer for axum, and propagation to other services |
@@ -130,6 +131,8 @@ mod counters;
 pub mod db;
 mod error;
 mod fields;
+#[cfg(feature = "http")]
+pub mod grpc;
 #[cfg(feature = "http")]
 pub mod http;
 mod incoming;

@@ -24,6 +24,13 @@ impl NameCap {
         Self { most, seen: RwLock::default() }
     }
 
+    /// The label of a name that counts only if it was seen before: for names that anybody can make up.
+    #[cfg(feature = "http")]
+    pub(crate) fn known(&self, name: &str) -> SharedString {
+        let known = self.seen.read().get(name).map(Arc::clone);
+        known.map_or(SharedString::const_str(OTHER), SharedString::from)
+    }
+
     /// The label of a name: the name itself, or `other` when it is too long or there are too many.
     pub(crate) fn label(&self, name: &str) -> SharedString {
         if let Some(known) = self.seen.read().get(name) {

@@ -9,6 +9,8 @@ mod database;
 mod export;
 mod finished;
 mod in_flight;
+#[cfg(feature = "http")]
+mod grpc;
 mod lines;
 mod logger;
 #[cfg(feature = "http")]
