@@ -6,6 +6,7 @@ use std::pin::Pin;
 use std::task::{Context as TaskContext, Poll};
 
 use crate::support::{Pipeline, series};
+use crate::text_codec::Text;
 use http::uri::PathAndQuery;
 use http::{Request, Response};
 use metrics_util::debugging::DebuggingRecorder;
@@ -14,51 +15,11 @@ use obs_tracing::grpc::{GrpcClient, GrpcClientLayer, GrpcServerLayer};
 use serde_json::Value;
 use tokio_stream::wrappers::TcpListenerStream;
 use tonic::body::Body;
-use tonic::codec::{Codec, DecodeBuf, Decoder, EncodeBuf, Encoder};
 use tonic::server::NamedService;
 use tonic::transport::{Channel, Server};
 use tonic::{Code, Status, Streaming};
 use tower::Layer;
 use tower_service::Service;
-
-/// Texts as they are, so that nothing has to be generated.
-#[derive(Clone, Copy, Default)]
-struct Text;
-
-impl Codec for Text {
-    type Encode = String;
-    type Decode = String;
-    type Encoder = Self;
-    type Decoder = Self;
-
-    fn encoder(&mut self) -> Self {
-        Self
-    }
-
-    fn decoder(&mut self) -> Self {
-        Self
-    }
-}
-
-impl Encoder for Text {
-    type Item = String;
-    type Error = Status;
-
-    fn encode(&mut self, item: String, buffer: &mut EncodeBuf<'_>) -> Result<(), Status> {
-        bytes::BufMut::put_slice(buffer, item.as_bytes());
-        Ok(())
-    }
-}
-
-impl Decoder for Text {
-    type Item = String;
-    type Error = Status;
-
-    fn decode(&mut self, buffer: &mut DecodeBuf<'_>) -> Result<Option<String>, Status> {
-        let bytes = bytes::Buf::copy_to_bytes(buffer, bytes::Buf::remaining(buffer));
-        String::from_utf8(bytes.to_vec()).map(Some).map_err(|_| Status::data_loss("not UTF-8"))
-    }
-}
 
 /// `shop.Stock` with the methods `Get`, `List` and `Panic`.
 #[derive(Clone)]

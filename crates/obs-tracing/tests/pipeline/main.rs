@@ -22,4 +22,6 @@ mod support;
 #[cfg(all(feature = "http", feature = "otlp"))]
 mod tail;
 mod tasks;
+#[cfg(feature = "http")]
+mod text_codec;
 mod tools;

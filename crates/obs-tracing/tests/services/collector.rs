@@ -55,8 +55,9 @@ impl Collector {
     pub(crate) fn start() -> Self {
         let received = Arc::new(Mutex::new(Vec::new()));
         let kept = Arc::clone(&received);
-        let app = || Router::new().route("/v1/traces", post(take)).with_state(kept);
-        let (address, running) = serve("collector", None, app);
+        let app = Router::new().route("/v1/traces", post(take)).with_state(kept);
+        let server = |listener| async { axum::serve(listener, app).await.unwrap() };
+        let (address, running) = serve("collector", None, server);
         Self { address, received, running }
     }
 

@@ -1,95 +1,78 @@
 //! One request through three services, each with a pipeline and a runtime of its own: a client calls a tool of a tool
-//! server, which asks an agent, which asks a database.
+//! server, which asks an agent by gRPC, which asks a database.
 
+mod agent;
 mod collector;
 mod service;
+#[path = "../pipeline/text_codec.rs"]
+mod text_codec;
 
 use std::collections::BTreeMap;
-use std::io;
 
 use axum::extract::State;
 use axum::routing::{get, post};
 use axum::{Json, Router};
 use obs_tracing::http::ObserveLayer;
-use obs_tracing::tools::Meta;
-use obs_tracing::{db, tools};
+use obs_tracing::tools::{self, Meta};
 use serde_json::{Value, json};
 
 use collector::{Collector, Exported};
 use service::{HttpClient, Service, client_of};
 
-const QUERY: &str = "SELECT answer FROM answers WHERE question = 'hunter2'";
-
-/// What a handler needs to call the next service.
+/// What the client needs to call the tool server.
 #[derive(Clone)]
 struct Next {
     client: HttpClient,
     url: String,
 }
 
-/// Sends JSON to the next service and reads its answer.
-async fn ask(next: &Next, body: &Value) -> io::Result<Value> {
-    tracing::info!("asking");
-    service::post(&next.client, &next.url, body).await
-}
-
 async fn client_handler(State(next): State<Next>) -> Json<Value> {
     tracing::info!("client has a request");
     let answer = tools::call("plan", async |meta: Meta| {
         let params = json!({"name": "plan", "arguments": {}, "_meta": meta});
-        ask(&next, &json!({"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": params}))
-            .await
+        let body = json!({"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": params});
+        tracing::info!("asking");
+        service::post(&next.client, &next.url, &body).await
     })
     .await;
     Json(answer.expect("the tool server answers"))
 }
 
-async fn tool_handler(State(next): State<Next>, Json(request): Json<Value>) -> Json<Value> {
+async fn tool_handler(
+    State(agent): State<agent::Client>,
+    Json(request): Json<Value>,
+) -> Json<Value> {
     let params = &request["params"];
     let (name, meta) = (params["name"].as_str().unwrap(), params["_meta"].as_object());
     let answer = tools::serve(name, meta, async {
         tracing::info!("tool is working");
         // The agent is asked by a task of its own.
         let (sender, mut receiver) = tokio::sync::mpsc::channel(1);
-        sender.send(obs_tracing::channel::wrap(json!({"question": "why"}))).await.unwrap();
+        sender.send(obs_tracing::channel::wrap("why".to_owned())).await.unwrap();
         let worker = tokio::spawn(async move {
             let question = receiver.recv().await.unwrap();
-            question
-                .handle("questions", |question| async move { ask(&next, &question).await })
-                .await
+            question.handle("questions", |question| agent::ask(agent, question)).await
         });
         worker.await.unwrap()
     })
     .await;
-    Json(answer.expect("the agent answers"))
-}
-
-async fn agent_handler(Json(request): Json<Value>) -> Json<Value> {
-    tracing::info!(question = request["question"].as_str(), "agent is thinking");
-    let query =
-        db::Query::new("select").system("postgresql").collection("answers").statement(QUERY);
-    let rows = query.rows(|rows: &Vec<u8>| rows.len() as u64).run(async {
-        tokio::task::yield_now().await;
-        tracing::info!("asking the database");
-        Ok::<_, io::Error>(vec![4, 2])
-    });
-    Json(json!(rows.await.expect("the database answers")))
+    Json(answer.expect("the agent answers").into())
 }
 
 /// The services, from the one that a request enters to the last.
 fn start(collector: &Collector) -> [Service; 3] {
-    let agent = Service::start("agent", collector, || {
-        Router::new().route("/run", post(agent_handler)).layer(ObserveLayer::new())
+    let agent = Service::start("agent", collector, agent::serve);
+    let next = format!("http://{}", agent.address);
+    let tool_server = Service::start("tool-server", collector, |listener| async {
+        let state = agent::client_of(next);
+        let app = Router::new().route("/mcp", post(tool_handler)).layer(ObserveLayer::new());
+        axum::serve(listener, app.with_state(state)).await.unwrap();
     });
-    let next = format!("http://{}/run", agent.address);
-    let tool_server = Service::start("tool-server", collector, || {
-        let next = Next { client: client_of("agent"), url: next };
-        Router::new().route("/mcp", post(tool_handler)).layer(ObserveLayer::new()).with_state(next)
-    });
-    let next = format!("http://{}/mcp", tool_server.address);
-    let client = Service::start("client", collector, || {
-        let next = Next { client: client_of("tool-server"), url: next };
-        Router::new().route("/ask", get(client_handler)).layer(ObserveLayer::new()).with_state(next)
+    let url = format!("http://{}/mcp", tool_server.address);
+    let client = Service::start("client", collector, |listener| async {
+        let next = Next { client: client_of("tool-server"), url };
+        let app = Router::new().route("/ask", get(client_handler)).layer(ObserveLayer::new());
+        axum::serve(listener, app.with_state(next)).await.unwrap();
     });
     [client, tool_server, agent]
 }
@@ -102,8 +85,8 @@ const PATH: [&str; 9] = [
     "tool-server: POST /mcp",
     "tool-server: tools/call plan",
     "tool-server: process questions",
-    "tool-server: POST",
-    "agent: POST /run",
+    "tool-server: agent.Agent/Run",
+    "agent: agent.Agent/Run",
     "agent: select answers",
 ];
 
@@ -132,7 +115,7 @@ fn a_request_through_three_services_is_one_trace_with_one_correlation_id_on_ever
     let services = start(&collector);
     let (status, headers, body) =
         service::get(services[0].address, "/ask", &[("X-Correlation-ID", "req-42")]);
-    assert_eq!((status, body), (200, json!([4, 2])));
+    assert_eq!((status, body), (200, json!("42")));
     assert_eq!(headers["x-correlation-id"], "req-42");
 
     let lines: Vec<(&str, Vec<Value>)> =
@@ -155,8 +138,8 @@ fn a_request_through_three_services_is_one_trace_with_one_correlation_id_on_ever
     let expected = [
         ("agent", "agent is thinking"),
         ("agent", "asking the database"),
+        ("agent", "call finished"),
         ("agent", "query finished"),
-        ("agent", "request finished"),
         ("client", "asking"),
         ("client", "call finished"),
         ("client", "client has a request"),

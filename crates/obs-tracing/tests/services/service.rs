@@ -6,7 +6,6 @@ use std::sync::{Arc, Mutex, mpsc};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use axum::Router;
 use axum::body::Body;
 use http::{HeaderMap, HeaderName, Request};
 use http_body_util::BodyExt;
@@ -16,6 +15,7 @@ use obs_model::Resource;
 use obs_tracing::client::{Client, ClientLayer};
 use obs_tracing::{LogConfig, LogOutput, OtlpConfig};
 use serde_json::Value;
+use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 use tower::{Layer, ServiceExt};
 use tracing::Dispatch;
@@ -94,11 +94,11 @@ impl Running {
     }
 }
 
-/// Serves `app` on a free port, with `dispatch` as the subscriber of its thread.
-pub(crate) fn serve(
+/// Lets `server` serve on a free port, with `dispatch` as the subscriber of its thread.
+pub(crate) fn serve<F: Future<Output = ()>>(
     name: &str,
     dispatch: Option<Dispatch>,
-    app: impl FnOnce() -> Router + Send + 'static,
+    server: impl FnOnce(TcpListener) -> F + Send + 'static,
 ) -> (SocketAddr, Running) {
     let (stop, stopped) = oneshot::channel();
     let (bound, address) = mpsc::channel();
@@ -106,11 +106,10 @@ pub(crate) fn serve(
         let _default = dispatch.as_ref().map(tracing::dispatcher::set_default);
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         runtime.block_on(async {
-            let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+            let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
             bound.send(listener.local_addr().unwrap()).unwrap();
-            let serving = axum::serve(listener, app());
             tokio::select! {
-                ended = serving => ended.unwrap(),
+                () = server(listener) => panic!("a server ended by itself"),
                 _ = stopped => {}
             }
         });
@@ -128,10 +127,10 @@ pub(crate) struct Service {
 }
 
 impl Service {
-    pub(crate) fn start(
+    pub(crate) fn start<F: Future<Output = ()>>(
         name: &'static str,
         collector: &Collector,
-        app: impl FnOnce() -> Router + Send + 'static,
+        server: impl FnOnce(TcpListener) -> F + Send + 'static,
     ) -> Self {
         let lines = Lines::default();
         let mut config = LogConfig::new(Resource::new(name));
@@ -139,7 +138,7 @@ impl Service {
         config.filter = "warn,services=debug,obskit=debug".into();
         config.otlp = Some(OtlpConfig::new(&format!("http://{}", collector.address)));
         let (dispatch, handle) = obs_tracing::build(config).unwrap();
-        let (address, running) = serve(name, Some(dispatch), app);
+        let (address, running) = serve(name, Some(dispatch), server);
         Self { name, address, running, handle, lines }
     }
 
