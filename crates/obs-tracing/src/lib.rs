@@ -99,6 +99,7 @@
 //! `obskit_traces_kept_total{reason}` and `obskit_traces_dropped_total{reason}` (see `TailConfig`), and those of [`http`].
 //! have `obskit_delivery_…{destination}`, `obskit_log_refused_total{destination,reason}` and
 //! `obskit_loki_capped_label_sets_total{destination}`.
+//! [`websocket`], and `obskit_baggage_dropped_total{reason}`. [`describe_metrics`] says what they mean.
 //!
 //! # Features
 //!
@@ -129,6 +130,7 @@ pub mod client;
 mod config;
 mod counters;
 pub mod db;
+mod describe;
 mod error;
 mod fields;
 #[cfg(feature = "http")]
@@ -158,6 +160,7 @@ pub mod websocket;
 
 pub use baggage::BaggageConfig;
 pub use config::{CallsiteLimit, Colors, LogConfig, LogFormat, LogOutput};
+pub use describe::describe_metrics;
 pub use error::Error;
 pub use inflight::{
     InFlight, InFlightConfig, InFlightSummary, InFlightTime, Operation, OperationFilter,

@@ -34,16 +34,21 @@
 //! These are the families of `obs_metrics::catalog::DatabaseMetrics`: a query that is tracked there should not be
 //! wrapped here too. The first 100 operations are labels, in lower case; further ones are `other`.
 //!
+//! [`record_pool`] says how many connections are in use.
+//!
 //! # Queries of sqlx
 //!
 //! sqlx tells of each of its queries in an event of its own, with target `sqlx::query`. With
 //! [`LogConfig::sqlx_metrics`](crate::LogConfig) the pipeline takes duration and rows from there, into the same families,
 //! whether such lines are written or not, so that nothing has to be wrapped. Queries inside of a [`query`] count once.
-//! sqlx's event does not say whether the query failed: errors are only known to a wrapper.
+//! sqlx's event does not say whether the query failed: errors are only known to a wrapper. Its lines show the statement as
+//! it was written: bind values, so that none stand in it.
 
+mod pool;
 mod query;
 pub(crate) mod sqlx;
 mod statement;
 
-pub use query::{Query, query};
+pub use pool::record_pool;
+pub use query::{CountRows, NoRows, Query, query};
 pub use statement::{fingerprint, sanitized};

@@ -76,6 +76,18 @@ async fn a_query_has_a_span_without_its_values_and_is_counted_however_it_ends() 
     assert!(!pipeline.lines.text().contains("hunter2"));
 }
 
+#[test]
+fn a_pool_shows_its_connections_and_its_limit_where_it_has_one() {
+    let recorder = DebuggingRecorder::new();
+    metrics::with_local_recorder(&recorder, || {
+        db::record_pool(3, Some(10));
+        db::record_pool(4, None);
+    });
+    let expected = [("database_connections_active{}", 4), ("database_connections_limit{}", 10)];
+    let seen = series(&recorder.snapshotter());
+    assert_eq!(seen, expected.map(|(name, count)| (name.to_owned(), count)));
+}
+
 /// What sqlx writes about a query.
 macro_rules! sqlx_event {
     ($summary:expr, $statement:expr, $returned:expr, $seconds:expr) => {

@@ -216,3 +216,31 @@ async fn every_message_of_a_connection_has_the_context_of_its_upgrade_request() 
         codes.contains(&("websocket_connections_total{code=1006,endpoint=/chat}".to_owned(), 1))
     );
 }
+
+#[tokio::test]
+async fn every_family_of_this_crate_is_described() {
+    let pipeline = Pipeline::new(|config| config.span_metrics = Some(10));
+    let _guard = tracing::dispatcher::set_default(&pipeline.dispatch);
+    let recorder = DebuggingRecorder::new();
+    let _recorder = metrics::set_default_local_recorder(&recorder);
+    obs_tracing::describe_metrics();
+    let failing = || async { Err::<(), _>(io::Error::other("no")) };
+    tools::call("a", |_| failing()).await.unwrap_err();
+    tools::serve("a", None, failing()).await.unwrap_err();
+    let counted = obs_tracing::db::Query::new("select").rows(|rows: &u64| *rows);
+    counted.run(async { Ok::<_, io::Error>(1) }).await.unwrap();
+    obs_tracing::db::query("select", failing()).await.unwrap_err();
+    obs_tracing::db::record_pool(1, Some(2));
+    let connection = Connection::open("/chat");
+    connection.sent(MessageKind::Text, 7);
+    connection.close(1000);
+
+    let recorded = recorder.snapshotter().snapshot().into_vec();
+    assert!(recorded.len() > 20, "{recorded:?}");
+    for (key, _, description, _) in recorded {
+        let name = key.key().name();
+        // These have their help from the catalog.
+        let is_of_catalog = name.starts_with("log_");
+        assert!(is_of_catalog || description.is_some(), "{name} has no help");
+    }
+}
