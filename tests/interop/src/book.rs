@@ -18,5 +18,6 @@ pages! {
     MetricsExposition, "../../../docs/src/metrics-exposition.md";
     MetricsTrackers, "../../../docs/src/metrics-trackers.md";
     Pushing, "../../../docs/src/pushing.md";
+    Correlation, "../../../docs/src/correlation.md";
     Queries, "../../../docs/src/queries.md";
 }
