@@ -111,13 +111,13 @@ fn with_rules<R>(mut look: impl FnMut(&BaggageRules) -> R) -> Option<R> {
     })
 }
 
-/// What of a caller's baggage is taken; `parts` are its headers, or the text in `_meta`.
-pub(crate) fn read<'a>(parts: impl Iterator<Item = &'a [u8]>) -> Option<Baggage> {
-    let mut parts = parts.peekable();
-    parts.peek()?;
-    // OK because the rules are looked at once.
-    let mut parts = Some(parts);
-    with_rules(|rules| take(&rules.names, parts.take()?)).flatten()
+/// What of a caller's baggage is taken. `parts` finds its headers, or the text in `_meta`, and is only asked when any
+/// name may be taken.
+pub(crate) fn read<'a, P>(parts: impl Fn() -> P) -> Option<Baggage>
+where
+    P: Iterator<Item = &'a [u8]>,
+{
+    with_rules(|rules| take(&rules.names, parts())).flatten()
 }
 
 /// The current baggage, as far as it may be sent, as it stands in a header.

@@ -102,16 +102,20 @@ impl Call {
 
     /// Ends the call without a response.
     pub(super) fn fail<E: fmt::Display>(&mut self, error: &E) {
-        let name = obs_model::type_name_of::<E>();
-        self.span.record("error.type", &*name);
+        self.fail_as(&obs_model::type_name_of::<E>(), error);
+    }
+
+    /// As [`Call::fail`], by the name of the error's type and what is to be said of it.
+    pub(super) fn fail_as(&mut self, name: &str, message: &dyn fmt::Display) {
+        self.span.record("error.type", name);
         self.span.record("otel.status_code", "ERROR");
         let Some(duration_ms) = self.end(Cow::Borrowed("error")) else { return };
         self.within(|| {
             tracing::warn!(
                 target: "obskit::client",
                 duration_ms,
-                error.name = &*name,
-                error.message = %error,
+                error.name = name,
+                error.message = %message,
                 "call failed"
             );
         });

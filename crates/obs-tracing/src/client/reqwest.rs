@@ -55,7 +55,12 @@ impl SendObserved for RequestBuilder {
             .await;
         match &sent {
             Ok(response) => call.finish(response.status().as_u16()),
-            Err(error) => call.fail(error),
+            Err(error) => {
+                // The message has the whole URL in it, which is not shown as it is.
+                let shown = target.shown(&SHARED.redactor);
+                let message = error.to_string().replace(url.as_str(), &shown);
+                call.fail_as(&obs_model::type_name_of::<reqwest::Error>(), &message);
+            }
         }
         sent
     }

@@ -14,8 +14,9 @@ use crate::incoming::Incoming;
 pub(crate) fn read(headers: &HeaderMap) -> (Incoming, HeaderValue) {
     let (correlation, header) = correlation(headers);
     let caller = with_propagators(|propagators| propagation::read(propagators, headers));
-    let headers = headers.get_all(BAGGAGE_HEADER).iter().map(HeaderValue::as_bytes);
-    (Incoming::new(correlation, caller, baggage::read(headers)), header)
+    let baggage =
+        baggage::read(|| headers.get_all(BAGGAGE_HEADER).iter().map(HeaderValue::as_bytes));
+    (Incoming::new(correlation, caller, baggage), header)
 }
 
 /// The request's own correlation id when it is valid, else a new one.

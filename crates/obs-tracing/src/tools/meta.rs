@@ -51,7 +51,8 @@ pub(super) fn correlation(meta: &Meta) -> Option<CorrelationId> {
 
 /// What of the baggage in `meta` is taken.
 pub(super) fn taken_baggage(meta: &Meta) -> Option<Baggage> {
-    baggage::read(meta.get(baggage::NAME)?.as_str().map(str::as_bytes).into_iter())
+    let text = meta.get(baggage::NAME)?.as_str()?;
+    baggage::read(|| std::iter::once(text.as_bytes()))
 }
 
 /// What `meta` says about the trace.

@@ -167,14 +167,17 @@ async fn a_request_of_reqwest_carries_the_ids_and_is_counted() {
 
     let client =
         reqwest::Client::builder().no_proxy().tls_backend_preconfigured(tls()).build().unwrap();
-    let send = |uri: String| client.get(format!("{uri}?token=hunter2")).send_observed();
+    let send = |uri: String| client.get(format!("{uri}?token=hunter2&sig=hunter2")).send_observed();
     let response = send(format!("http://{address}/")).await.unwrap();
     let lines = pipeline.written();
     let line = lines.iter().find(|line| line["message"] == "call finished").unwrap();
     assert_eq!(line["correlationId"], response.headers()["x-correlation-id"].to_str().unwrap());
     let traceparent = response.headers()["traceparent"].to_str().unwrap();
     assert!(traceparent.contains(line["spanId"].as_str().unwrap()), "{traceparent}");
-    assert_eq!(line["metadata"]["url.full"], format!("http://{address}/?token=[redacted]"));
+    assert_eq!(
+        line["metadata"]["url.full"],
+        format!("http://{address}/?token=[redacted]&sig=[redacted]")
+    );
 
     // A port that was just given back: nobody listens there.
     let closed = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
