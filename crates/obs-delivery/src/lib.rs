@@ -118,6 +118,7 @@
 //!
 //! - `http` (default): [`HttpTransport`], POST over HTTP and HTTPS with reqwest, rustls and ring.
 //! - `tls`: [`TlsConfig`] for transports of one's own; `http` brings it along.
+//! - `grpc`: [`GrpcTransport`], unary gRPC calls over HTTP/2, with the same client.
 //! - `spool`: `StoreSpool`, a [`Spool`] in the file of an `obs_store::Store`.
 //! - `gzip`, `snappy` (default) and `zstd`: the kinds of [`Compression`].
 //!
@@ -157,6 +158,8 @@ pub use error::Error;
 pub use http::{
     Answer, Classifier, HttpConfig, HttpMethod, HttpTransport, Proxy, StandardAnswers, Verdict,
 };
+#[cfg(feature = "grpc")]
+pub use http::{GrpcConfig, GrpcTransport};
 pub use message::{Message, Priority};
 pub use self_metrics::describe;
 #[cfg(feature = "spool")]

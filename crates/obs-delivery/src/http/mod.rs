@@ -2,6 +2,8 @@
 
 mod answer;
 mod config;
+#[cfg(feature = "grpc")]
+mod grpc;
 mod proxy;
 mod retry_after;
 
@@ -17,6 +19,8 @@ use url::Url;
 pub use answer::{Answer, Classifier, StandardAnswers, Verdict};
 use config::Secrecy;
 pub use config::{HttpConfig, HttpMethod};
+#[cfg(feature = "grpc")]
+pub use grpc::{GrpcConfig, GrpcTransport};
 pub use proxy::Proxy;
 
 use crate::error::Kind;
