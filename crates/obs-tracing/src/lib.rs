@@ -95,6 +95,7 @@
 //! `obskit_spans_dropped_total{reason}` (`queue_full`, `closed`, `too_many_open`), and those of [`http`], [`client`], [`grpc`], [`db`], [`tools`] and
 //! [`websocket`], and `obskit_baggage_dropped_total{reason}`.
 //! `obskit_span_memory_dropped_total{reason}` (`evicted`, `too_large`), `obskit_spans_exported_total`, `obskit_spans_failed_total`,
+//! `obskit_span_memory_dropped_total{reason}` (`evicted`, `too_large`), `obskit_spans_exported_total`, `obskit_spans_failed_total`, `obskit_spans_rejected_total`,
 //! `obskit_spans_dropped_total{reason}` (`queue_full`, `closed`, `too_many_open`, `trace_too_large`),
 //! `obskit_traces_kept_total{reason}` and `obskit_traces_dropped_total{reason}` (see `TailConfig`), and those of [`http`].
 //! have `obskit_delivery_…{destination}`, `obskit_log_refused_total{destination,reason}` and
@@ -114,6 +115,7 @@
 //! | `otlp` (default) | `OtlpConfig`: export of spans by OTLP over HTTP; `sink::OtlpLogsConfig`: log lines by OTLP |
 //! | `loki` (default) | `sink::LokiConfig`: log lines to Grafana Loki |
 //! | `elasticsearch` (default) | `sink::ElasticsearchConfig`: log lines to Elasticsearch and OpenSearch |
+//! | `otlp` (default) | `OtlpConfig`: export of spans by OTLP over HTTP or gRPC |
 //!
 //! # Limits
 //!
@@ -172,7 +174,7 @@ pub use logger::{
     Timer, TraceSpan, Tracer, create_logger,
 };
 #[cfg(feature = "otlp")]
-pub use otlp::{OpenTelemetryContext, OtlpConfig};
+pub use otlp::{OpenTelemetryContext, OtlpCompression, OtlpConfig, OtlpProtocol};
 pub use pipeline::control::{LogControl, TargetLevel};
 pub use pipeline::filter::check_filter;
 #[cfg(feature = "otlp")]

@@ -1,20 +1,21 @@
-//! Gathers ended spans and posts them from a thread of its own.
+//! Gathers spans that closed, for the thread that exports them.
 
 use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use obs_model::{DropReason, Redactor};
+use obs_delivery::Delivery;
+use obs_model::{DropReason, Redactor, Resource};
 use opentelemetry::InstrumentationScope;
-use opentelemetry_otlp::SpanExporter;
-use opentelemetry_sdk::trace::{SpanData, SpanExporter as _};
+use opentelemetry_sdk::trace::SpanData;
 use parking_lot::{Condvar, Mutex};
+use tokio::sync::Notify;
 
-use super::OtlpConfig;
-use super::convert::{add_stand_in, span_data};
-use super::redact::redact;
+use super::request::Request;
+use super::transport::{self, Endpoint};
+use super::worker::Worker;
+use super::{OtlpConfig, SCOPE};
 use crate::Error;
-use crate::pipeline::thread;
 use crate::sampling::Tail;
 use crate::spans::SpanState;
 use crate::traces::{Kept, Room, SpanBatch};
@@ -25,45 +26,46 @@ const THREAD_NAME: &str = "obskit-otlp";
 const BYTES_PER_SPAN: usize = 4 * 1024;
 const LEAST_BYTES: usize = 1024 * 1024;
 
-/// The most memory that is kept for spans to come, in bytes.
-const KEPT_BYTES: usize = 4 * 1024 * 1024;
-
 /// Spans that wait.
 #[derive(Default)]
-struct Pending {
-    spans: SpanBatch,
+pub(super) struct Pending {
+    pub(super) spans: SpanBatch,
     /// What was said to the spans that stood for some of them, with their places.
-    said: Vec<(usize, Box<SpanData>)>,
+    pub(super) said: Vec<(usize, Box<SpanData>)>,
 }
 
 impl Pending {
-    fn clear(&mut self) {
+    pub(super) fn clear(&mut self) {
         self.spans.clear();
         self.said.clear();
     }
 }
 
 #[derive(Default)]
-struct State {
-    pending: Pending,
+pub(super) struct State {
+    pub(super) pending: Pending,
     accepted: u64,
     /// Spans that were exported or given up.
-    done: u64,
-    failed: u64,
-    last_failure: Option<String>,
+    pub(super) done: u64,
+    pub(super) failed: u64,
+    pub(super) last_failure: Option<String>,
     urgent: bool,
     /// When set, no more spans are taken, and what is not exported by then is given up.
-    closed: Option<Instant>,
+    pub(super) closed: Option<Instant>,
 }
 
-struct Shared {
-    state: Mutex<State>,
-    wake: Condvar,
-    progress: Condvar,
+pub(super) struct Shared {
+    pub(super) state: Mutex<State>,
+    /// The thread waits here for spans.
+    wake: Notify,
+    /// And here, while it waits for a delivery, for the end.
+    pub(super) closing: Notify,
+    /// Flushers wait here for the thread.
+    pub(super) progress: Condvar,
     capacity: usize,
     /// How many bytes wait at most.
     max_bytes: usize,
-    batch: usize,
+    pub(super) batch: usize,
     interval: Duration,
     timeout: Duration,
 }
@@ -74,14 +76,16 @@ pub(crate) struct SpanQueue(Arc<Shared>);
 
 impl SpanQueue {
     pub(super) fn start(
-        exporter: SpanExporter,
+        endpoints: Vec<Endpoint>,
         config: &OtlpConfig,
+        resource: &Resource,
         redactor: Redactor,
         tail: Option<Arc<Tail>>,
     ) -> Result<Self, Error> {
         let shared = Arc::new(Shared {
             state: Mutex::default(),
-            wake: Condvar::new(),
+            wake: Notify::new(),
+            closing: Notify::new(),
             progress: Condvar::new(),
             capacity: config.queue_spans,
             max_bytes: config.queue_spans.saturating_mul(BYTES_PER_SPAN).max(LEAST_BYTES),
@@ -92,9 +96,25 @@ impl SpanQueue {
         let failed = |source| Error::thread(THREAD_NAME, source);
         let runtime =
             tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(failed)?;
-        let scope = InstrumentationScope::builder("obskit").build();
-        let worker =
-            Worker { shared: Arc::clone(&shared), exporter, redactor, scope, tail, runtime };
+        let builder =
+            Delivery::builder(transport::delivery(config)).encoder(Request::new(resource, SCOPE));
+        let builder = endpoints
+            .into_iter()
+            .fold(builder, |builder, (name, endpoint)| builder.endpoint(name, endpoint));
+        let running = runtime.enter();
+        let delivery =
+            builder.start().map_err(|error| Error::config(vec![format!("OTLP: {error}")]))?;
+        drop(running);
+        let worker = Worker {
+            shared: Arc::clone(&shared),
+            delivery,
+            redactor,
+            scope: InstrumentationScope::builder(SCOPE).build(),
+            tail,
+            runtime,
+            counted: (0, 0),
+            is_failing: false,
+        };
         std::thread::Builder::new()
             .name(THREAD_NAME.to_owned())
             .spawn(move || worker.run())
@@ -112,6 +132,9 @@ impl SpanQueue {
         }
         state.urgent = true;
         self.0.wake.notify_one();
+        if close {
+            self.0.closing.notify_one();
+        }
         while state.done < target {
             if self.0.progress.wait_until(&mut state, until).timed_out() {
                 break;
@@ -206,116 +229,26 @@ impl Drop for CloseQueueOnDrop {
         let shared = &self.0.0;
         shared.state.lock().closed.get_or_insert(Instant::now() + shared.timeout);
         shared.wake.notify_one();
+        shared.closing.notify_one();
     }
 }
 
-struct Worker {
-    shared: Arc<Shared>,
-    exporter: SpanExporter,
-    redactor: Redactor,
-    scope: InstrumentationScope,
-    tail: Option<Arc<Tail>>,
-    runtime: tokio::runtime::Runtime,
-}
-
-impl Worker {
-    fn run(self) {
-        let mut taken = Pending::default();
-        let mut failing = false;
-        loop {
-            let closed = self.take(&mut taken);
-            let mut said = std::mem::take(&mut taken.said).into_iter().peekable();
-            for (number, heads) in taken.spans.heads.chunks(self.shared.batch).enumerate() {
-                let first = number * self.shared.batch;
-                let spans = heads.iter().enumerate().map(|(at, head)| {
-                    let mut span = span_data(&taken.spans, head, &self.scope);
-                    if let Some((_, said)) = said.next_if(|(place, _)| *place == first + at) {
-                        add_stand_in(&mut span, head.place, *said);
-                    }
-                    redact(&mut span, &self.redactor);
-                    span
-                });
-                let spans = spans.collect();
-                self.send(spans, closed, &mut failing);
-            }
-            taken.clear();
-            if taken.spans.capacity() > KEPT_BYTES {
-                taken = Pending::default();
-            }
-            if let Some(ordinary) = self.tail.as_ref().map(|tail| tail.take_ordinary())
-                && ordinary > 0
-            {
-                metrics::counter!("obskit_traces_dropped_total", "reason" => "ordinary")
-                    .increment(ordinary);
-            }
-            let state = self.shared.state.lock();
-            let finished = state.closed.is_some() && state.pending.spans.heads.is_empty();
-            drop(state);
-            self.shared.progress.notify_all();
-            if finished {
-                return;
-            }
-        }
-    }
-
-    /// Sends a batch, and says what became of it.
-    fn send(&self, batch: Vec<SpanData>, closed: Option<Instant>, failing: &mut bool) {
-        let count = batch.len() as u64;
-        let outcome = self.export(batch, closed);
-        let name = match &outcome {
-            Ok(()) => "obskit_spans_exported_total",
-            Err(_) => "obskit_spans_failed_total",
-        };
-        metrics::counter!(name).increment(count);
-        // Only the first failure after a success is logged: a collector that is down is one piece of news.
-        if let Err(reason) = &outcome
-            && !*failing
-        {
-            tracing::warn!(target: "obskit::otlp", %reason, spans = count, "span export failed");
-        }
-        *failing = outcome.is_err();
-        let mut state = self.shared.state.lock();
-        state.done += count;
-        if let Err(reason) = outcome {
-            state.failed += count;
-            state.last_failure = Some(reason);
-        }
-        drop(state);
-        self.shared.progress.notify_all();
-    }
-
+impl Shared {
     /// Waits until there are enough spans, or until they are old enough or asked for, and takes them all.
-    fn take(&self, taken: &mut Pending) -> Option<Instant> {
-        let shared = &*self.shared;
-        let until = Instant::now() + shared.interval;
-        let mut state = shared.state.lock();
-        while !(state.urgent
-            || state.closed.is_some()
-            || state.pending.spans.heads.len() >= shared.batch)
-        {
-            if shared.wake.wait_until(&mut state, until).timed_out() {
-                break;
-            }
-        }
-        std::mem::swap(&mut state.pending, taken);
-        state.urgent = false;
-        state.closed
-    }
-
-    fn export(&self, batch: Vec<SpanData>, closed: Option<Instant>) -> Result<(), String> {
-        let timeout = closed.map_or(self.shared.timeout, |closed| {
-            closed.saturating_duration_since(Instant::now()).min(self.shared.timeout)
-        });
-        // What the client itself logs or traces must not be exported in turn.
-        thread::suppressed(|| {
-            self.runtime.block_on(async {
-                match tokio::time::timeout(timeout, self.exporter.export(batch)).await {
-                    Ok(result) => {
-                        result.map_err(|error| self.redactor.text(&error.to_string()).into())
-                    }
-                    Err(_) => Err(format!("no answer within {timeout:?}")),
+    pub(super) async fn take(&self, taken: &mut Pending) {
+        let until = tokio::time::Instant::now() + self.interval;
+        let mut is_due = false;
+        loop {
+            {
+                let mut state = self.state.lock();
+                is_due |= state.urgent || state.closed.is_some();
+                if is_due || state.pending.spans.heads.len() >= self.batch {
+                    std::mem::swap(&mut state.pending, taken);
+                    state.urgent = false;
+                    return;
                 }
-            })
-        })
+            }
+            is_due = tokio::time::timeout_at(until, self.wake.notified()).await.is_err();
+        }
     }
 }

@@ -1,23 +1,21 @@
-//! Spans on their way to a collector, by OTLP over HTTP.
+//! Spans on their way to a collector, by OTLP over HTTP or gRPC.
 
 mod batch;
 mod convert;
 mod export;
 mod redact;
+mod request;
 mod tracer;
+mod transport;
+mod worker;
 
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
 use obs_model::{Clock, Redactor, Resource};
-use opentelemetry::KeyValue;
 use opentelemetry::trace::TracerProvider;
-use opentelemetry_otlp::{Protocol, SpanExporter, WithExportConfig, WithHttpConfig};
-use opentelemetry_sdk::trace::{self, SdkTracerProvider, SpanExporter as _};
-use reqwest::header::{HeaderName, HeaderValue};
-use rustls::{ClientConfig, RootCertStore};
-use rustls_platform_verifier::BuilderVerifierExt;
+use opentelemetry_sdk::trace::{self, SdkTracerProvider};
 
 use crate::Error;
 use crate::sampling::{Sampler, Sampling, Tail, TailConfig};
@@ -29,12 +27,32 @@ pub(crate) use export::Export;
 use export::Said;
 use tracer::{LinkedIds, LinkedTracer};
 
+/// The name of the instrumentation scope of every span.
+const SCOPE: &str = "obskit";
+
+/// The port on which collectors take OTLP by gRPC.
+const GRPC_PORT: &str = ":4317";
+
 /// Where spans are exported to, and how.
+///
+/// ```
+/// use obs_tracing::{OtlpCompression, OtlpConfig, OtlpProtocol};
+///
+/// let mut config = OtlpConfig::new("http://near:4317").with_fallback("http://far:4317");
+/// config.compression = OtlpCompression::Gzip;
+/// assert_eq!((config.protocol, &*config.endpoint), (OtlpProtocol::Grpc, "http://near:4317"));
+/// ```
 #[derive(Clone)]
 #[non_exhaustive]
 pub struct OtlpConfig {
-    /// The URL that spans are posted to.
+    /// The URL that spans are posted to, or the server that is called by gRPC.
     pub endpoint: String,
+    /// Others, each of which gets spans while those before it do not take any.
+    pub fallbacks: Vec<String>,
+    /// How they are sent.
+    pub protocol: OtlpProtocol,
+    /// Whether they are compressed.
+    pub compression: OtlpCompression,
     /// Headers of every request, such as an API key.
     pub headers: Vec<(String, String)>,
     /// Which traces are exported.
@@ -45,12 +63,37 @@ pub struct OtlpConfig {
     pub batch_spans: usize,
     /// How long a span waits for others before it is exported.
     pub interval: Duration,
-    /// How long one export may take, with its retries.
+    /// How long one attempt at sending may take.
     pub timeout: Duration,
+    /// How long spans are tried to be sent, at every endpoint, before they are given up. Meanwhile others wait in the
+    /// queue.
+    pub give_up_after: Duration,
     /// Whether OpenTelemetry's current context follows the spans that are entered.
     pub context: OpenTelemetryContext,
     /// Which of the traces that are not sampled are kept all the same; `None` keeps none.
     pub tail: Option<TailConfig>,
+}
+
+/// How spans are sent, as in `OTEL_EXPORTER_OTLP_PROTOCOL`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum OtlpProtocol {
+    /// `http/protobuf`.
+    #[default]
+    HttpProtobuf,
+    /// `grpc`.
+    Grpc,
+}
+
+/// Whether spans are compressed, as in `OTEL_EXPORTER_OTLP_COMPRESSION`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum OtlpCompression {
+    /// `none`.
+    #[default]
+    None,
+    /// `gzip`.
+    Gzip,
 }
 
 /// Whether OpenTelemetry's current context (`opentelemetry::Context::current`) follows the spans that are entered.
@@ -66,7 +109,8 @@ pub enum OpenTelemetryContext {
 }
 
 impl OtlpConfig {
-    /// A collector's base URL, as in `OTEL_EXPORTER_OTLP_ENDPOINT`: `/v1/traces` is appended.
+    /// A collector's base URL, as in `OTEL_EXPORTER_OTLP_ENDPOINT`: by gRPC if its port is 4317, which is gRPC's, else by
+    /// HTTP to that with `/v1/traces` appended.
     ///
     /// ```
     /// use obs_tracing::OtlpConfig;
@@ -76,7 +120,18 @@ impl OtlpConfig {
     /// ```
     #[must_use]
     pub fn new(base: &str) -> Self {
-        Self::traces(format!("{}/v1/traces", base.trim_end_matches('/')))
+        let base = base.trim_end_matches('/');
+        if base.ends_with(GRPC_PORT) {
+            Self::grpc(base)
+        } else {
+            Self::traces(format!("{base}/v1/traces"))
+        }
+    }
+
+    /// A collector that is called by gRPC: `http://host:port` or, with TLS, `https://host:port`.
+    #[must_use]
+    pub fn grpc(server: impl Into<String>) -> Self {
+        Self { protocol: OtlpProtocol::Grpc, ..Self::traces(server) }
     }
 
     /// The URL that spans are posted to, as in `OTEL_EXPORTER_OTLP_TRACES_ENDPOINT`: nothing is appended.
@@ -84,12 +139,16 @@ impl OtlpConfig {
     pub fn traces(endpoint: impl Into<String>) -> Self {
         Self {
             endpoint: endpoint.into(),
+            fallbacks: Vec::new(),
+            protocol: OtlpProtocol::default(),
+            compression: OtlpCompression::default(),
             headers: Vec::new(),
             sampling: Sampling::new(Sampler::AlwaysOn),
             queue_spans: 8_192,
             batch_spans: 512,
             interval: Duration::from_secs(5),
             timeout: Duration::from_secs(10),
+            give_up_after: Duration::from_secs(300),
             context: OpenTelemetryContext::default(),
             tail: None,
         }
@@ -102,70 +161,30 @@ impl OtlpConfig {
         self
     }
 
-    /// Builds the exporter without starting anything; `Err` is everything that is wrong.
+    /// This configuration with one more endpoint, in the form in which [`endpoint`](Self::endpoint) is. It gets spans
+    /// while those before it do not take any.
+    #[must_use]
+    pub fn with_fallback(mut self, endpoint: impl Into<String>) -> Self {
+        self.fallbacks.push(endpoint.into());
+        self
+    }
+
+    /// Checks everything without starting anything; `Err` is all that is wrong.
     pub(crate) fn prepare(self) -> Result<Prepared, Vec<String>> {
         let mut problems = Vec::new();
-        let url = reqwest::Url::parse(&self.endpoint)
-            .ok()
-            .filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host());
-        if url.is_none() {
-            problems.push(format!(
-                "the OTLP endpoint {:?} is not a URL: expected http:// or https:// with a host",
-                self.endpoint
-            ));
-        }
-        for (name, value) in &self.headers {
-            if name.parse::<HeaderName>().is_err() || value.parse::<HeaderValue>().is_err() {
-                problems.push(format!(
-                    "the OTLP header {name:?} is not a header: expected a token and printable text"
-                ));
-            }
-        }
+        let endpoints = transport::endpoints(&self, &mut problems);
         problems.extend(self.sampling.problems());
         problems.extend(self.tail.iter().flat_map(TailConfig::problems));
         if self.queue_spans == 0 || self.batch_spans == 0 {
             problems.push("the OTLP queue and batch take 0 spans: expected 1 or more".to_owned());
+        } else if let Err(error) = transport::delivery(&self).validate() {
+            problems.push(format!("OTLP: {error}"));
         }
-        let (Some(url), true) = (url, problems.is_empty()) else { return Err(problems) };
-        let exporter = self.exporter(url.scheme() == "https").map_err(|problem| vec![problem])?;
-        Ok(Prepared { exporter, sampling: self.sampling.clone(), config: self })
+        if !problems.is_empty() {
+            return Err(problems);
+        }
+        Ok(Prepared { endpoints, sampling: self.sampling.clone(), config: self })
     }
-
-    fn exporter(&self, secure: bool) -> Result<SpanExporter, String> {
-        let client = reqwest::Client::builder()
-            .tls_backend_preconfigured(tls(secure)?)
-            .timeout(self.timeout)
-            .redirect(reqwest::redirect::Policy::none())
-            // Between two batches nothing drives the connection, so that it would only go stale.
-            .pool_max_idle_per_host(0)
-            .build()
-            .map_err(|error| format!("the OTLP client cannot be built ({error})"))?;
-        SpanExporter::builder()
-            .with_http()
-            .with_http_client(client)
-            .with_protocol(Protocol::HttpBinary)
-            .with_endpoint(&self.endpoint)
-            .with_timeout(self.timeout)
-            .with_headers(self.headers.iter().cloned().collect())
-            .build()
-            .map_err(|error| format!("the OTLP exporter cannot be built ({error})"))
-    }
-}
-
-/// TLS by ring, without touching the process's default provider. Plain HTTP needs no trusted roots, which a
-/// minimal container may lack.
-fn tls(secure: bool) -> Result<ClientConfig, String> {
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let builder = ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .map_err(|error| format!("TLS cannot be set up ({error})"))?;
-    if !secure {
-        return Ok(builder.with_root_certificates(RootCertStore::empty()).with_no_client_auth());
-    }
-    builder
-        .with_platform_verifier()
-        .map(|builder| builder.with_no_client_auth())
-        .map_err(|error| format!("the system's trusted certificates cannot be read ({error})"))
 }
 
 /// Header values may be keys, so that only the names are shown.
@@ -174,15 +193,17 @@ impl fmt::Debug for OtlpConfig {
         let names: Vec<&str> = self.headers.iter().map(|(name, _)| name.as_str()).collect();
         f.debug_struct("OtlpConfig")
             .field("endpoint", &self.endpoint)
+            .field("fallbacks", &self.fallbacks)
+            .field("protocol", &self.protocol)
             .field("headers", &names)
             .field("sampling", &self.sampling)
             .finish_non_exhaustive()
     }
 }
 
-/// An exporter that could be built.
+/// An export that can be started.
 pub(crate) struct Prepared {
-    exporter: SpanExporter,
+    endpoints: Vec<transport::Endpoint>,
     pub(crate) sampling: Sampling,
     config: OtlpConfig,
 }
@@ -196,27 +217,20 @@ impl Prepared {
 
     /// Starts the exporting thread and makes the layer that feeds it.
     pub(crate) fn start(
-        mut self,
+        self,
         resource: &Resource,
         redactor: Redactor,
         spans: Arc<SpanTable>,
         tail: Option<Arc<Tail>>,
     ) -> Result<(Export, SpanQueue), Error> {
-        let attributes = resource
-            .attributes()
-            .map(|(name, value)| KeyValue::new(name.to_owned(), value.to_owned()));
-        let resource =
-            opentelemetry_sdk::Resource::builder_empty().with_attributes(attributes).build();
-        self.exporter.set_resource(&resource);
-        let queue = SpanQueue::start(self.exporter, &self.config, redactor, tail)?;
+        let queue = SpanQueue::start(self.endpoints, &self.config, resource, redactor, tail)?;
         let provider = SdkTracerProvider::builder()
-            .with_resource(resource)
             // What is not sampled never gets this far.
             .with_sampler(trace::Sampler::AlwaysOn)
             .with_id_generator(LinkedIds)
             .with_span_processor(Said)
             .build();
-        let tracer = LinkedTracer(provider.tracer("obskit"));
+        let tracer = LinkedTracer(provider.tracer(SCOPE));
         let layer = tracing_opentelemetry::layer()
             .with_tracer(tracer)
             .with_threads(false)
@@ -246,6 +260,7 @@ mod tests {
     #[test]
     fn an_https_endpoint_needs_no_process_wide_provider() {
         OtlpConfig::new("https://collector.example").prepare().map(drop).unwrap();
+        OtlpConfig::grpc("https://collector.example:4317").prepare().map(drop).unwrap();
         assert!(rustls::crypto::CryptoProvider::get_default().is_none());
     }
 }

@@ -6,6 +6,8 @@ mod baggage;
 mod client;
 mod database;
 #[cfg(all(feature = "http", feature = "otlp"))]
+mod delivery;
+#[cfg(all(feature = "http", feature = "otlp"))]
 mod export;
 mod finished;
 mod in_flight;
