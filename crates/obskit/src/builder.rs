@@ -42,7 +42,7 @@ pub(crate) struct Parts {
     #[cfg(feature = "health")]
     pub(crate) checks: Vec<obs_health::Check>,
     #[cfg(feature = "tracing")]
-    pub(crate) log_output: obs_tracing::LogOutput,
+    pub(crate) log_output: Option<obs_tracing::LogOutput>,
 }
 
 impl Builder {
@@ -141,10 +141,10 @@ impl Builder {
         self
     }
 
-    /// Writes log lines somewhere else than to standard output.
+    /// Writes log lines somewhere else than to standard output. Files and servers that the settings name get them as well.
     #[cfg(feature = "tracing")]
     pub fn log_output(mut self, output: obs_tracing::LogOutput) -> Self {
-        self.parts.log_output = output;
+        self.parts.log_output = Some(output);
         self
     }
 

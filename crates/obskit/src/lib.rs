@@ -39,6 +39,7 @@
 //! | `health` | health checks |
 //! | `profiling` | CPU profiles |
 //! | `server` | the admin listener and the console |
+//! | `syslog-tls` | log lines to syslog servers over TLS |
 //!
 //! | `metrics-exporter-prometheus` | metrics through that crate's recorder, where an application has installed it |
 //!

@@ -10,9 +10,9 @@ mod delivery;
 #[cfg(all(feature = "http", feature = "otlp"))]
 mod export;
 mod finished;
-mod in_flight;
 #[cfg(feature = "http")]
 mod grpc;
+mod in_flight;
 mod lines;
 mod logger;
 #[cfg(feature = "http")]

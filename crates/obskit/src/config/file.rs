@@ -8,7 +8,7 @@ use toml::de::{DeTable, DeValue};
 
 use super::error::{ConfigError, Origin, Problem};
 use super::schema::reference;
-use super::{Settings, rules};
+use super::{Settings, outputs, rules};
 
 /// Reads the file over `settings`, or changes nothing and says everything that is wrong.
 pub(super) fn read(settings: &mut Settings, path: &Path) -> Result<(), ConfigError> {
@@ -75,6 +75,7 @@ impl Reader<'_> {
             match key.as_str() {
                 "alerts.webhooks" => rules::read_webhooks(self, value, settings),
                 "alerts.rules" => rules::read_rules(self, value, settings),
+                "log.output" => outputs::read(self, value, settings),
                 _ => self.setting(section, &key, name.span(), value, settings),
             }
         }
@@ -94,8 +95,10 @@ impl Reader<'_> {
                 .iter()
                 .filter_map(|setting| setting.key.strip_prefix(&prefix))
                 .collect();
-            if section == "alerts" {
-                names.extend(["webhooks", "rules"]);
+            match section {
+                "alerts" => names.extend(["webhooks", "rules"]),
+                "log" => names.push("output"),
+                _ => {}
             }
             self.problem(at, format!("unknown key {key}: expected one of {}", names.join(", ")));
             return;

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use obs_model::{Level, REDACTED, RedactMode, Redactor, SecretKind};
 
+use super::outputs::LogOutputSettings;
 use super::value::{Expected, duration_within, parsed};
 
 /// Log lines.
@@ -13,8 +14,12 @@ use super::value::{Expected, duration_within, parsed};
 pub struct LogSettings {
     /// A level, or filter directives such as `info,sqlx=warn`; `info`.
     pub level: String,
-    /// How a line is written; JSON.
+    /// How a line is written to standard output; JSON. Other outputs get JSON.
     pub format: LogFormat,
+    /// Where lines go; standard output, unless this or `output` names others.
+    pub outputs: Vec<LogOutputSettings>,
+    /// Where lines go beside `outputs`, with options: `[[log.output]]`.
+    pub output: Vec<LogOutputSettings>,
     /// Whether lines for people have colours; as the output is.
     pub colors: Colors,
     /// How many bytes of the newest lines are kept in memory to be searched; 16 MiB, and 0 keeps none.
@@ -113,6 +118,8 @@ impl Default for LogSettings {
         Self {
             level: String::from("info"),
             format: LogFormat::Json,
+            outputs: Vec::new(),
+            output: Vec::new(),
             colors: Colors::Auto,
             memory_bytes: 16 << 20,
             callsite_limit: None,

@@ -4,6 +4,7 @@ mod environment;
 mod error;
 mod file;
 mod logging;
+mod outputs;
 mod rules;
 mod schema;
 mod shipping;
@@ -17,6 +18,10 @@ use obs_model::{REDACTED, Redactor};
 
 pub use error::{ConfigError, Origin, Problem};
 pub use logging::{Colors, LogFormat, LogSettings, Redaction, RedactionSettings, TraceSettings};
+pub use outputs::{
+    FileOutputSettings, LogOutputSettings, OutputKind, OutputRotation, SyslogBody,
+    SyslogOutputSettings,
+};
 pub use rules::{RuleSettings, SignalKind, WebhookSettings};
 pub use schema::{Setting, reference};
 pub use shipping::{ElasticsearchSettings, LokiSettings, OtlpLogSettings};
@@ -424,6 +429,7 @@ impl Settings {
         );
         rules::validate(&self.alerts, &mut problems);
         shipping::validate(self, &mut problems);
+        outputs::validate(&self.log, &mut problems);
         #[cfg(feature = "tracing")]
         if let Err(error) = obs_tracing::check_filter(&self.log.level) {
             problems.push(Problem::new(Origin::Combination, format!("log.level: {error}")));

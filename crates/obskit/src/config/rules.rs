@@ -104,7 +104,7 @@ impl Default for RuleSettings {
 }
 
 /// One key of a table in an array: its name and how a text is applied.
-type Field<T> = (&'static str, fn(&mut T, &str) -> Result<(), Expected>);
+pub(super) type Field<T> = (&'static str, fn(&mut T, &str) -> Result<(), Expected>);
 
 const WEBHOOK_FIELDS: &[Field<WebhookSettings>] = &[
     ("name", |w, text| set(&mut w.name, filled(text, "a name"))),
@@ -128,7 +128,7 @@ const RULE_FIELDS: &[Field<RuleSettings>] = &[
     ("description", |r, text| set(&mut r.description, Ok(text.to_owned()))),
 ];
 
-fn set<T>(place: &mut T, value: Result<T, Expected>) -> Result<(), Expected> {
+pub(super) fn set<T>(place: &mut T, value: Result<T, Expected>) -> Result<(), Expected> {
     *place = value?;
     Ok(())
 }
@@ -199,7 +199,7 @@ pub(super) fn read_rules(
     }
 }
 
-fn tables<'v, 'i>(
+pub(super) fn tables<'v, 'i>(
     reader: &mut Reader<'_>,
     key: &str,
     value: &'v Spanned<DeValue<'i>>,
@@ -221,7 +221,7 @@ fn tables<'v, 'i>(
     tables
 }
 
-fn read_fields<T>(
+pub(super) fn read_fields<T>(
     reader: &mut Reader<'_>,
     key: &str,
     table: &Spanned<&DeTable<'_>>,
@@ -257,7 +257,12 @@ fn read_fields<T>(
     }
 }
 
-fn require(reader: &mut Reader<'_>, key: &str, table: &Spanned<&DeTable<'_>>, names: &[&str]) {
+pub(super) fn require(
+    reader: &mut Reader<'_>,
+    key: &str,
+    table: &Spanned<&DeTable<'_>>,
+    names: &[&str],
+) {
     let missing: Vec<&str> =
         names.iter().copied().filter(|name| table.get_ref().get(*name).is_none()).collect();
     if !missing.is_empty() {
@@ -265,7 +270,11 @@ fn require(reader: &mut Reader<'_>, key: &str, table: &Spanned<&DeTable<'_>>, na
     }
 }
 
-fn texts(reader: &mut Reader<'_>, key: &str, value: &Spanned<DeValue<'_>>) -> Vec<String> {
+pub(super) fn texts(
+    reader: &mut Reader<'_>,
+    key: &str,
+    value: &Spanned<DeValue<'_>>,
+) -> Vec<String> {
     let DeValue::Array(array) = value.get_ref() else {
         reader
             .problem(value.span(), format!("{key} is {}: expected an array of names", kind(value)));

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::outputs;
 use super::value::{
     Expected, boolean, duration_within, exporters, filled, http_url, mebibytes, milliseconds,
     pairs, parsed,
@@ -192,6 +193,10 @@ settings! {
     "traces.memory_mib", [], "4",
     "How much memory the spans that finished last are kept in, in MiB; 0 keeps none.",
     |s, text| s.traces.memory_bytes = mebibytes(text, 0)?;
+
+    "log.outputs", [], "stdout",
+    "Where lines go, with commas between: `stdout` or `stderr`, `file:/var/log/app.log`, `syslog://host:514` (also `syslog+tcp`, `syslog+tls`, `syslog+unix`). `[[log.output]]` in a file has options.",
+    |s, text| s.log.outputs = outputs::list(text)?;
 
     "otlp.endpoint", ["OTEL_EXPORTER_OTLP_ENDPOINT"], "none: nothing is exported",
     "The OTLP collector's base URL (HTTP, protobuf); `/v1/traces`, `/v1/metrics` and `/v1/logs` are added.",

@@ -331,3 +331,105 @@ fn credentials_of_a_push_go_together() {
     let error = settings.validate().unwrap_err();
     assert_eq!(error.problems().len(), 3, "{error}");
 }
+
+#[test]
+fn log_lines_go_where_a_list_or_tables_say_each_under_a_name_of_its_own() {
+    let list = "stderr, file:/var/log/a.log,file:b.log,syslog+tls://[::1]:601";
+    let settings = environment(&[("OBSKIT_LOG_OUTPUTS", list)]).unwrap();
+    let all = settings.log.all_outputs();
+    let shown: Vec<_> =
+        all.iter().map(|output| (output.name.as_deref().unwrap(), output.path())).collect();
+    assert_eq!(
+        shown,
+        [
+            ("stderr", None),
+            ("file", Some("/var/log/a.log")),
+            ("file-2", Some("b.log")),
+            ("syslog", None)
+        ]
+    );
+    let usual = Settings::default().log.all_outputs();
+    assert_eq!((usual.len(), usual[0].url.as_str()), (1, "stdout"));
+    for bad in ["stdout, gopher://h", "syslog:h", "file:", ",", "stdout:"] {
+        let error = environment(&[("OBSKIT_LOG_OUTPUTS", bad)]).unwrap_err();
+        assert!(error.contains("expected stdout, stderr, file:PATH"), "{bad}: {error}");
+    }
+
+    let settings = read(
+        r#"
+        [log]
+        outputs = "stdout"
+        [[log.output]]
+        url = "file:///var/log/audit.log"
+        name = "audit"
+        level = "warn"
+        only_targets = ["shop::audit"]
+        without_fields = "kind=probe"
+        fields = "zone=eu-1"
+        rotate = "daily"
+        max_mib = 10
+        keep_files = 3
+        keep_mib = 20
+        keep_for = "7d"
+        compress = true
+        [[log.output]]
+        url = "syslog+tcp://logs-1"
+        fallback = "syslog+tcp://logs-2"
+        facility = "local0"
+        body = "json"
+        enterprise = 4711
+        "#,
+    )
+    .unwrap();
+    let [_, audit, syslog] = &settings.log.all_outputs()[..] else { panic!("three outputs") };
+    assert_eq!(audit.name.as_deref(), Some("audit"));
+    assert_eq!(
+        (audit.path(), audit.level),
+        (Some("/var/log/audit.log"), Some(obs_model::Level::Warn))
+    );
+    assert_eq!(audit.only_targets, ["shop::audit"]);
+    assert_eq!(audit.without_fields, [("kind".to_owned(), "probe".to_owned())]);
+    assert_eq!(audit.file.rotate, Some(OutputRotation::Daily));
+    assert_eq!((audit.file.max_bytes, audit.file.keep_bytes), (Some(10 << 20), Some(20 << 20)));
+    assert_eq!(audit.file.keep_for, Some(Duration::from_secs(7 * 86_400)));
+    assert_eq!(syslog.syslog.fallback.as_deref(), Some("syslog+tcp://logs-2"));
+    assert_eq!((syslog.syslog.body, syslog.syslog.enterprise), (SyslogBody::Json, Some(4_711)));
+}
+
+#[test]
+fn what_is_wrong_with_an_output_is_said_where_it_stands() {
+    let problems = read(
+        "[[log.output]]\nurl = \"file:a.log\"\nfacility = \"local0\"\nrotate = \"weekly\"\n\
+         [[log.output]]\nlevel = \"loud\"\n",
+    )
+    .unwrap_err();
+    for (place, part) in [
+        ("3:1", "unknown key log.output.facility: expected one of url, name, level"),
+        ("4:10", "log.output.rotate is \"weekly\": expected hourly or daily"),
+        ("5:1", "this entry of log.output lacks url"),
+        ("6:9", "log.output.level is \"loud\""),
+    ] {
+        let found =
+            problems.iter().any(|problem| problem.starts_with(place) && problem.contains(part));
+        assert!(found, "{place} {part}: {problems:#?}");
+    }
+    assert_eq!(problems.len(), 4, "{problems:#?}");
+
+    let mut settings = Settings::default();
+    settings.service.name = String::from("x");
+    let mut stdout = LogOutputSettings::new("stdout");
+    stdout.level = Some(obs_model::Level::Warn);
+    let mut syslog = LogOutputSettings::new("syslog+tls://host:0");
+    syslog.syslog.key_file = Some("key.pem".into());
+    syslog.syslog.facility = Some("local9".into());
+    settings.log.output = vec![stdout, LogOutputSettings::new("stderr"), syslog];
+    let error = settings.validate().unwrap_err().to_string();
+    let mut parts =
+        vec!["names stdout and stderr", "stdout has options", "expected both or neither"];
+    if cfg!(feature = "tracing") {
+        parts.extend(["has no port that is one", "\"local9\" is no facility"]);
+    }
+    for part in parts {
+        assert!(error.contains(part), "{part}: {error}");
+    }
+}

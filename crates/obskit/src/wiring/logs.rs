@@ -11,12 +11,13 @@ use obs_tracing::{Sampler, Sampling};
 use crate::config::{self, Settings};
 use crate::error::StartError;
 
-/// Installs the subscriber; lines at ERROR go to the tracker too.
+/// Installs the subscriber; lines at ERROR go to the tracker too. An output that was given in code stands in for that of
+/// the settings.
 pub(crate) fn start(
     settings: &Settings,
     resource: &Resource,
     clock: &Arc<dyn Clock>,
-    output: LogOutput,
+    given: Option<LogOutput>,
     #[cfg(feature = "errors")] errors: Option<&obs_errors::ErrorTracker>,
     #[cfg(feature = "state")] state: Option<&super::state::StatePart>,
 ) -> Result<TracingHandle, StartError> {
@@ -42,7 +43,9 @@ pub(crate) fn start(
     log.span_memory = Some(traces.memory_bytes).filter(|bytes| *bytes > 0);
     log.span_metrics = Some(traces.span_metrics).filter(|names| *names > 0);
     log.propagators = Propagator::list(&traces.propagators).map_err(failed)?;
-    log.output = output;
+    let (output, sinks) = super::outputs::of(&settings.log);
+    log.output = given.unwrap_or(output);
+    log.sinks = sinks;
     log.clock = Arc::clone(clock);
     log.in_flight = Some(obs_tracing::InFlightConfig::default());
     #[cfg(feature = "errors")]
@@ -55,11 +58,11 @@ pub(crate) fn start(
     }
     #[cfg(any(feature = "elasticsearch", feature = "loki", feature = "otlp"))]
     {
-        log.sinks = super::sinks::sinks(
+        log.sinks.extend(super::sinks::sinks(
             settings,
             #[cfg(feature = "state")]
             state,
-        )?;
+        )?);
     }
     obs_tracing::install(log).map_err(failed)
 }

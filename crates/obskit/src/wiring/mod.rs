@@ -12,6 +12,8 @@ mod figures;
 pub(crate) mod health;
 #[cfg(feature = "tracing")]
 pub(crate) mod logs;
+#[cfg(feature = "tracing")]
+pub(crate) mod outputs;
 #[cfg(feature = "push")]
 pub(crate) mod push;
 #[cfg(feature = "metrics")]

@@ -14,11 +14,9 @@ use reqwest::{Client, Response};
 use url::Url;
 
 use self::status::Status;
-use super::{
-    EXCERPT_CHARS, HttpConfig, Proxy, TlsConfig, checked_headers, checked_url, header, origin,
-};
+use super::{EXCERPT_CHARS, HttpConfig, Proxy, checked_headers, checked_url, header, origin};
 use crate::error::Kind;
-use crate::{Compression, Error, Message, SendError, SendFuture, Transport};
+use crate::{Compression, Error, Message, SendError, SendFuture, TlsConfig, Transport};
 
 /// How much of an answer is read, in bytes.
 const ANSWER_LIMIT: usize = 64 * 1_024;
