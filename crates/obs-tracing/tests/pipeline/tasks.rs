@@ -106,3 +106,38 @@ async fn a_message_is_handled_as_a_part_of_what_its_sender_did_long_after_that_e
     assert_ne!(between["traceId"], sending["traceId"]);
     assert_ne!(without["traceId"], sending["traceId"]);
 }
+
+#[cfg(all(feature = "http", feature = "otlp"))]
+#[tokio::test]
+async fn a_message_stays_in_or_out_of_the_export_as_its_trace_does() {
+    use axum::body::Body;
+    use axum::{Router, routing::get};
+    use obs_tracing::http::ObserveLayer;
+    use obs_tracing::{DistributedTracing, OtlpConfig, Sampler, Sampling};
+    use tower::ServiceExt;
+
+    // The caller decides, against what the sampler says.
+    for (sampler, flags, expected) in
+        [(Sampler::AlwaysOff, "01", true), (Sampler::AlwaysOn, "00", false)]
+    {
+        let pipeline = Pipeline::new(|config| {
+            // Nobody listens, and nothing is sent before the end.
+            let mut otlp = OtlpConfig::new("http://127.0.0.1:9");
+            otlp.sampling = Sampling::new(sampler);
+            otlp.interval = std::time::Duration::from_secs(3_600);
+            config.otlp = Some(otlp);
+        });
+        let _guard = tracing::dispatcher::set_default(&pipeline.dispatch);
+        let (sender, mut receiver) = mpsc::unbounded_channel();
+        let handler = get(move || async move { sender.send(channel::wrap(())).unwrap() });
+        let app = Router::new().route("/", handler).layer(ObserveLayer::new());
+        let traceparent = format!("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-{flags}");
+        let request = http::Request::get("/").header("traceparent", traceparent);
+        app.oneshot(request.body(Body::empty()).unwrap()).await.unwrap();
+        let message = receiver.recv().await.unwrap();
+        let sampled = message.handle_blocking("work", |()| {
+            DistributedTracing::new("worker").start_span("inner").is_sampled()
+        });
+        assert_eq!(sampled, expected);
+    }
+}
