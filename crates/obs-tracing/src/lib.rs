@@ -111,6 +111,7 @@
 //! | `file-gzip` (default), `file-zstd` | [`sink::FileCompression`]: rotated log files compressed |
 //! | `http` (default) | [`http`]: the tower layer for axum, and propagation to other services |
 //! | `syslog` (default), `syslog-tls` | `sink::SyslogConfig`: lines sent to syslog servers, over TLS as well |
+//! | `reqwest` (default) | [`client::SendObserved`](client) for requests of reqwest |
 //! | `otlp` (default) | `OtlpConfig`: export of spans by OTLP over HTTP |
 //! | `otlp` (default) | `OtlpConfig`: export of spans by OTLP over HTTP; `sink::OtlpLogsConfig`: log lines by OTLP |
 //! | `loki` (default) | `sink::LokiConfig`: log lines to Grafana Loki |
