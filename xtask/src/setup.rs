@@ -64,6 +64,8 @@ fn install(wanted: &[(&str, &str)]) -> Outcome {
 
 fn on_path(program: &str) -> bool {
     std::env::var_os("PATH").is_some_and(|path| {
-        std::env::split_paths(&path).any(|folder| folder.join(program).is_file())
+        // Servers stand where only the administrator's path leads.
+        let folders = std::env::split_paths(&path).chain(["/usr/sbin".into()]);
+        folders.into_iter().any(|folder| folder.join(program).is_file())
     })
 }

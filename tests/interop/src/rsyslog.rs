@@ -43,7 +43,7 @@ impl Rsyslog {
         if let Err(error) = std::fs::write(&config, config_text(folder.path(), udp, tcp, tls)) {
             panic!("{} cannot be written: {error}", config.display());
         }
-        let mut command = Command::new("rsyslogd");
+        let mut command = Command::new("/usr/sbin/rsyslogd");
         command
             .arg("-n")
             .arg("-f")

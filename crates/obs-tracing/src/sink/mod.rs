@@ -3,6 +3,9 @@
 //! A line is rendered once, as JSON, and handed to a queue of its own; a thread gives it to every sink that wants it.
 //! A sink that sends lines away does so through `obs-delivery`, on a runtime of its own, whose logs are dropped: so a
 //! service whose executor is blocked still ships what it said, and shipping never causes lines that would be shipped.
+//!
+//! Ready-made kinds are [`FileConfig`], for files that are rotated, and `SyslogConfig`. Others are an [`IntoSink`] or a
+//! [`LineSink`] of one's own.
 
 #[cfg(feature = "elasticsearch")]
 mod elasticsearch;

@@ -329,6 +329,16 @@ fn a_file_that_is_renamed_removed_or_emptied_by_others_is_followed() {
 }
 
 #[test]
+fn a_burst_that_the_queue_of_the_sinks_holds_is_written_whole() {
+    let folder = Folder::new();
+    let sink = LogSink::new("file", folder.config(|_| {}));
+    let logs = Logs::with(sink, standing_clock()).unwrap();
+    logs.send(|| log(0..20_000));
+    assert_eq!(numbers(&folder.path), (0..20_000).collect::<Vec<_>>());
+    logs.close();
+}
+
+#[test]
 fn a_line_that_a_crash_cut_is_ended_before_the_next() {
     let folder = Folder::new();
     fs::write(&folder.path, "{\"metadata\":{\"number\":0}}\n{\"mess").unwrap();

@@ -93,7 +93,11 @@ impl Writer {
         {
             // What may not be on the disk is written once more, rather than never.
             self.open = None;
-            return Err(Failed { lines: 0, what: self.cannot("be brought to the disk"), source });
+            return Err(Failed {
+                lines: 0,
+                what: cannot(&self.config, "be brought to the disk"),
+                source,
+            });
         }
         Ok(())
     }
@@ -101,15 +105,17 @@ impl Writer {
     /// Appends as much as the file has room for before its rotation, and says how much that was.
     fn append_some(&mut self, body: &[u8]) -> Result<usize, Failed> {
         let now = self.clock.now();
-        let failed =
-            |this: &Self, source| Failed { lines: 0, what: this.cannot("be opened"), source };
+        let failed = |this: &Self, source| Failed {
+            lines: 0,
+            what: cannot(&this.config, "be opened"),
+            source,
+        };
         let mut length = self.length().map_err(|source| failed(self, source))?;
         if self.is_due(now, length, body) {
             self.rotate();
             length = self.length().map_err(|source| failed(self, source))?;
         }
         let part = &body[..self.room_for(body, length)];
-        let what = self.cannot("be written to");
         let Some(open) = &mut self.open else { return Ok(0) };
         open.written_at = now;
         let (written, outcome) = write(&mut open.file, part);
@@ -123,6 +129,7 @@ impl Writer {
             // OK because what cannot be taken back is ended as a line when the file is opened again.
             let _ = open.file.set_len(length + whole as u64);
         }
+        let what = cannot(&self.config, "be written to");
         Err(Failed { lines: count_lines(&part[..whole]), what, source })
     }
 
@@ -236,10 +243,6 @@ impl Writer {
         metrics::counter!("obskit_log_file_rotations_total", "destination" => destination, "result" => result)
             .increment(1);
     }
-
-    fn cannot(&self, what: &str) -> String {
-        format!("{} cannot {what}", self.config.path.display())
-    }
 }
 
 impl RotationPeriod {
@@ -273,6 +276,10 @@ impl Identity {
     fn of(meta: &Metadata) -> Self {
         Self(meta.created().ok())
     }
+}
+
+fn cannot(config: &FileConfig, what: &str) -> String {
+    format!("{} cannot {what}", config.path.display())
 }
 
 /// Writes as much as it can, and says how much that was.
