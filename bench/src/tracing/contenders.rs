@@ -37,6 +37,13 @@ pub(crate) const CASES: &[Case] = &[
         ],
     },
     Case {
+        name: "line to a rotated file",
+        contenders: &[
+            (OURS, lines::obskit_to_a_rotated_file),
+            ("tracing-appender", lines::appender_to_a_rotated_file),
+        ],
+    },
+    Case {
         name: "disabled line",
         contenders: &[
             (OURS, lines::obskit_disabled),

@@ -1,7 +1,6 @@
 //! A JSON line with five fields in a span, by way of `tracing`.
 
 use std::error::Error;
-use std::fs::File;
 use std::io::Write;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -9,6 +8,7 @@ use std::thread;
 use std::time::Duration;
 
 use obs_model::Resource;
+use obs_tracing::sink::{FileConfig, LogSink, RotationPeriod};
 use obs_tracing::{LogConfig, LogOutput};
 use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::layer::SubscriberExt;
@@ -35,12 +35,12 @@ fn log_disabled(times: u64) {
 }
 
 /// A file that tells how many lines are in it.
-struct Counted {
-    file: File,
+struct Counted<F> {
+    file: F,
     lines: Arc<AtomicU64>,
 }
 
-impl Write for Counted {
+impl<F: Write> Write for Counted<F> {
     fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
         self.file.write_all(bytes)?;
         let lines = bytes.iter().filter(|byte| **byte == b'\n').count();
@@ -110,6 +110,24 @@ pub(crate) fn obskit_to_a_file() -> Result<Task, Box<dyn Error>> {
     Ok(to_a_file(log, install(Box::new(file))?, lines))
 }
 
+/// By way of a sink, which rotates the file.
+pub(crate) fn obskit_to_a_rotated_file() -> Result<Task, Box<dyn Error>> {
+    let folder = tempfile::tempdir()?;
+    let mut file = FileConfig::new(folder.path().join("bench.log"));
+    file.rotation.every = Some(RotationPeriod::Day);
+    let mut config = LogConfig::new(Resource::new("bench"));
+    config.output = LogOutput::None;
+    config.sinks.push(LogSink::new("file", file));
+    let handle = obs_tracing::install(config)?;
+    Ok(Task {
+        work: Box::new(log),
+        settle: Box::new(move || {
+            let _kept = &folder;
+            handle.flush_blocking(PATIENCE).expect("a file takes every line");
+        }),
+    })
+}
+
 fn subscriber(
     writer: impl for<'a> MakeWriter<'a> + Send + Sync + 'static,
 ) -> Result<(), Box<dyn Error>> {
@@ -162,4 +180,14 @@ pub(crate) fn appender_to_a_file() -> Result<Task, Box<dyn Error>> {
     let (writer, guard) = tracing_appender::non_blocking(file);
     subscriber(writer)?;
     Ok(to_a_file(log, guard, lines))
+}
+
+pub(crate) fn appender_to_a_rotated_file() -> Result<Task, Box<dyn Error>> {
+    let folder = tempfile::tempdir()?;
+    let lines = Arc::new(AtomicU64::new(0));
+    let file = tracing_appender::rolling::daily(folder.path(), "bench.log");
+    let counted = Counted { file, lines: Arc::clone(&lines) };
+    let (writer, guard) = tracing_appender::non_blocking(counted);
+    subscriber(writer)?;
+    Ok(to_a_file(log, (guard, folder), lines))
 }
