@@ -7,6 +7,7 @@
 mod book;
 mod http;
 mod process;
+mod python;
 mod receiver;
 mod remote_write;
 mod rsyslog;
@@ -16,6 +17,7 @@ mod webhook;
 
 pub use http::{Answer, get, post, request};
 pub use process::{Process, binary, free_port, run, run_with_input};
+pub use python::python;
 pub use receiver::{Kind as ReceiverKind, Receiver};
 pub use remote_write::{Point, send_series};
 pub use rsyslog::Rsyslog;

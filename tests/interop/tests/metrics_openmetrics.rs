@@ -1,10 +1,10 @@
 //! The OpenMetrics parser of Python's `prometheus_client` reads what we write, and we read what it writes of that.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 use std::sync::Arc;
 
-use interop::{run, run_with_input};
+use interop::{python, run_with_input};
 use obs_metrics::catalog::{BusinessMetrics, DatabaseMetrics, LlmMetrics, WorkflowMetrics};
 use obs_metrics::collect::ProcessCollector;
 use obs_metrics::expose::parse::{self, Family};
@@ -25,25 +25,6 @@ class Parsed:
 
 sys.stdout.write(generate_latest(Parsed()).decode())
 ";
-
-/// A Python that has the package, made on first use; the reason when it cannot be had.
-fn python() -> Result<PathBuf, String> {
-    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("prometheus-client");
-    let python = folder.join("bin/python");
-    let has_package = |python: &Path| {
-        python.exists() && run(Command::new(python).args(["-c", "import prometheus_client"])).0
-    };
-    if !has_package(&python) {
-        let step = |command: &mut Command| {
-            let (ok, said) = run(command);
-            if ok { Ok(()) } else { Err(said) }
-        };
-        step(Command::new("python3").args(["-m", "venv", "--clear"]).arg(&folder))?;
-        let package = "prometheus-client>=0.20,<1";
-        step(Command::new(&python).args(["-m", "pip", "install", "--quiet", package]))?;
-    }
-    Ok(python)
-}
 
 /// Everything that an exposition can have: all types, units, exemplars, start times, and texts to escape.
 fn registry() -> Registry {
@@ -94,7 +75,9 @@ fn sorted(mut families: Vec<Family>) -> Vec<Family> {
 #[test]
 #[expect(clippy::print_stderr, reason = "a test that is skipped says so")]
 fn pythons_parser_round_trips_our_openmetrics() {
-    let python = match python() {
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR"));
+    let packages = ["prometheus-client>=0.20,<1"];
+    let python = match python(folder, "prometheus-client", "import prometheus_client", &packages) {
         Ok(python) => python,
         Err(reason) => {
             eprintln!("SKIPPED: prometheus_client cannot be installed: {reason}");
