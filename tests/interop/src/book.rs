@@ -20,4 +20,5 @@ pages! {
     Pushing, "../../../docs/src/pushing.md";
     Correlation, "../../../docs/src/correlation.md";
     Queries, "../../../docs/src/queries.md";
+    Shipping, "../../../docs/src/shipping.md";
 }

@@ -133,9 +133,8 @@ async fn python_reads_spans_logs_and_metrics_with_their_ids_parents_and_values()
 /// The one that has these members.
 #[track_caller]
 fn the<'a>(received: &'a [Value], members: &[(&str, &str)]) -> &'a Value {
-    let mut found = received
-        .iter()
-        .filter(|one| members.iter().all(|(name, value)| one[*name] == **value));
+    let mut found =
+        received.iter().filter(|one| members.iter().all(|(name, value)| one[*name] == **value));
     let one = found.next().unwrap_or_else(|| panic!("{members:?} is not among {received:#?}"));
     assert_eq!(found.next(), None, "{members:?} came twice");
     one

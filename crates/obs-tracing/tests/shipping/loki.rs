@@ -310,3 +310,81 @@ fn no_line_is_lost_while_loki_is_away_and_the_process_is_replaced() {
     // What was sent when the process ended may be sent again, and then Loki knows it.
     assert_eq!(repeated, 0);
 }
+
+/// The names that queries compare, group by or unwrap: identifiers before an operator, in `by (…)` and after `unwrap`.
+fn names_in(query: &str) -> HashSet<String> {
+    let mut plain = String::new();
+    let mut is_text = false;
+    for character in query.chars() {
+        match character {
+            '"' => is_text = !is_text,
+            _ if is_text => {}
+            '=' | '!' | '~' | '<' | '>' => plain.push_str(" = "),
+            '{' | '}' | '(' | ')' | ',' | '|' | '[' | ']' => plain.extend([' ', character, ' ']),
+            other => plain.push(other),
+        }
+    }
+    let words: Vec<&str> = plain.split_whitespace().collect();
+    let mut names = HashSet::new();
+    let mut is_grouping = false;
+    for (at, word) in words.iter().enumerate() {
+        match *word {
+            "by" => is_grouping = true,
+            ")" => is_grouping = false,
+            "(" | "," => {}
+            word if is_grouping || words.get(at + 1) == Some(&"=") && word != "=" => {
+                names.insert(word.to_owned());
+            }
+            "unwrap" => names.extend(words.get(at + 1).map(|word| (*word).to_owned())),
+            _ => {}
+        }
+    }
+    names
+}
+
+/// What a line can be asked by: labels, structured metadata, and members as `| json` names them.
+fn names_of(loki: &Loki) -> HashSet<String> {
+    let mut names = HashSet::new();
+    for (labels, entries) in &loki.streams {
+        let pairs = labels.trim_matches(['{', '}']).split(',');
+        names.extend(pairs.filter_map(|pair| Some(pair.split_once('=')?.0.to_owned())));
+        for entry in entries {
+            names.extend(entry.metadata.iter().map(|pair| pair.name.clone()));
+            let line: Value = serde_json::from_str(&entry.line).unwrap();
+            for (name, value) in line.as_object().unwrap() {
+                match value.as_object() {
+                    Some(inner) => names.extend(inner.keys().map(|key| format!("{name}_{key}"))),
+                    None => names.extend([name.clone()]),
+                }
+            }
+        }
+    }
+    names
+}
+
+#[test]
+fn queries_in_the_book_name_what_lines_have() {
+    let page = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/src/shipping.md");
+    let text = std::fs::read_to_string(page).unwrap();
+    let queries: Vec<&str> = text
+        .split("```logql\n")
+        .skip(1)
+        .filter_map(|rest| rest.split("```").next())
+        .flat_map(str::lines)
+        .collect();
+    assert!(queries.len() >= 8, "{queries:?}");
+    let server = Loki::strict();
+    let pipeline = Pipeline::new(config(&server));
+    pipeline.log(|| {
+        log_some();
+        tracing::info!(took_ms = 12.5, "done");
+    });
+    pipeline.flush();
+    let known = server.look(names_of);
+    for query in queries {
+        let names = names_in(query);
+        assert!(!names.is_empty(), "{query}");
+        let unknown: Vec<_> = names.difference(&known).collect();
+        assert!(unknown.is_empty(), "{unknown:?} in {query}");
+    }
+}
