@@ -188,3 +188,31 @@ fn a_native_histogram_that_cannot_be_is_refused() {
     let wrong = NativeHistogram { schema: 12, ..NativeHistogram::default() };
     assert!(registry.set_native_buckets("x", wrong).unwrap_err().is_invalid_buckets());
 }
+
+#[test]
+fn a_gather_shows_exemplars_by_bucket_and_native_buckets() {
+    use obs_model::{Gather as _, MetricValue};
+
+    let config = RegistryConfig { exemplars: Exemplars::PerBucket, ..RegistryConfig::default() };
+    let registry = Registry::new(config);
+    registry.set_buckets("wait_seconds", &[1.0, 10.0]).unwrap();
+    let native = NativeHistogram { schema: 0, ..NativeHistogram::default() };
+    registry.set_native_buckets("wait_seconds", native).unwrap();
+    let trace = TraceId::new(0xabc).unwrap();
+    registry.histogram("wait_seconds", &[]).record(0.75);
+    {
+        let _entered = Context::default().with_trace(trace).enter();
+        registry.histogram("wait_seconds", &[]).record(3.0);
+    }
+    let mut found = Vec::new();
+    registry.gather(&mut |family| {
+        found.extend(family.points.iter().map(|point| point.value.clone()));
+    });
+    let [MetricValue::Histogram(shown)] = &found[..] else { panic!("{found:?}") };
+    assert_eq!((shown.count, shown.sum), (2, 3.75));
+    let [(1, exemplar)] = &shown.exemplars[..] else { panic!("{:?}", shown.exemplars) };
+    assert_eq!((exemplar.value, exemplar.labels.get("trace_id")), (3.0, Some(&*trace.to_string())));
+    let native = shown.native.as_ref().unwrap();
+    assert_eq!((native.schema, native.zero_count), (0, 0));
+    assert_eq!((&native.positive[..], &native.negative[..]), (&[(0, 1), (2, 1)][..], &[][..]));
+}

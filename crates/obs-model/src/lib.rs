@@ -60,7 +60,8 @@ pub use labels::{
 };
 pub use log::{FieldValue, Level, LogError, LogRecord, UnknownLevel};
 pub use metric::{
-    Bucket, Gather, HistogramSnapshot, MetricFamily, MetricKind, MetricPoint, MetricValue, Sample,
+    Bucket, Exemplar, Gather, HistogramSnapshot, MetricFamily, MetricKind, MetricPoint,
+    MetricValue, NativeBuckets, Sample,
 };
 pub use number::write_float;
 pub use redact::{REDACTED, RedactMode, Redactor, SecretKind};

@@ -78,6 +78,38 @@ pub struct HistogramSnapshot {
     pub sum: f64,
     /// How many observations there were: the last bucket's count.
     pub count: u64,
+    /// Observations that stand for the others of their bucket, each with the bucket's index; few have any.
+    pub exemplars: Vec<(usize, Exemplar)>,
+    /// The same observations in exponential buckets, if they are counted so, too.
+    pub native: Option<Box<NativeBuckets>>,
+}
+
+/// One observation that stands for others.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Exemplar {
+    /// What leads to more about it, such as `trace_id`.
+    pub labels: Labels,
+    /// What was observed.
+    pub value: f64,
+    /// When.
+    pub timestamp: Timestamp,
+}
+
+/// Exponential buckets, as in Prometheus' native histograms: those that have counts, by rising index, not cumulative.
+///
+/// Bucket `index` ends at `2^(index * 2^-schema)`; for negative observations, at that value below zero.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct NativeBuckets {
+    /// How fine the buckets are, from -4 to 8.
+    pub schema: i32,
+    /// Observations at most that far from zero are in the zero bucket.
+    pub zero_threshold: f64,
+    /// How many these are.
+    pub zero_count: u64,
+    /// Positive observations: index and count of each bucket.
+    pub positive: Vec<(i32, u64)>,
+    /// Negative observations: index and count of each bucket.
+    pub negative: Vec<(i32, u64)>,
 }
 
 /// One bucket of a histogram.

@@ -32,6 +32,8 @@ enum Kind {
     Unnamed { series: Labels },
     #[error("the series was removed from the store: expected an id that is resolved anew")]
     UnknownSeries,
+    #[error("exemplar of {series} at {at} was refused: {problem}")]
+    Exemplar { series: Labels, at: Timestamp, problem: &'static str },
     #[error("chunk of {series} is not valid: expected {expected}")]
     Chunk { series: Labels, expected: &'static str },
     #[error("selector {given:?} is not valid: {}", Listed(problems))]
@@ -72,6 +74,10 @@ impl Error {
 
     pub(crate) fn unknown_series() -> Self {
         Self::from(Kind::UnknownSeries)
+    }
+
+    pub(crate) fn exemplar(series: &Labels, at: Timestamp, problem: &'static str) -> Self {
+        Self::from(Kind::Exemplar { series: series.clone(), at, problem })
     }
 
     pub(crate) fn chunk(series: &Labels, expected: &'static str) -> Self {
@@ -119,6 +125,12 @@ impl Error {
             Kind::Query(error) => Some(error),
             _ => None,
         }
+    }
+
+    /// Whether an exemplar was refused, for whatever reason.
+    #[must_use]
+    pub fn is_exemplar(&self) -> bool {
+        matches!(*self.0, Kind::Exemplar { .. })
     }
 
     /// Whether the sample was before the last one of its series.

@@ -61,14 +61,17 @@
 //! integers for counters, buckets and decimal readings, XORed floats for others; on a grid, times cost nothing. A
 //! counter takes one to two bytes a sample, everything included.
 //!
-//! The store records what it does as `obskit_store_series`, `obskit_store_samples`, `obskit_store_bytes` (gauges),
-//! `obskit_store_dropped_total{reason}`, `obskit_store_evicted_total{reason}`, `obskit_store_missed_ticks_total`,
+//! *Exemplars*, single observations that lead to a trace, stand beside the series that counts them: see
+//! [`SeriesStore::append_exemplar`] and [`SeriesStore::exemplars`].
+//!
+//! The store records what it does as `obskit_store_series`, `obskit_store_samples`, `obskit_store_exemplars`,
+//! `obskit_store_bytes` (gauges), `obskit_store_exemplars_dropped_total{reason}`, `obskit_store_dropped_total{reason}`, `obskit_store_evicted_total{reason}`, `obskit_store_missed_ticks_total`,
 //! `obskit_store_failed_ticks_total` (counters) and `obskit_store_ingest_duration_seconds` (histogram) through the `metrics` crate.
 //!
 //! # Limits
 //!
 //! The store itself writes nothing to disk: a restart starts with an empty one, unless what [`SeriesStore::take_sealed`]
-//! and [`SeriesStore::take_open`] give out is kept and loaded again, as the module `persist` does. One sample far in the
+//! and [`SeriesStore::take_open`] give out is kept and loaded again, as the module `persist` does; exemplars are not kept. One sample far in the
 //! future makes everything before
 //! it too old; who takes samples from others has to look at their times first. A wall clock that is set back makes samples
 //! refused, and counted, until it has caught up. A selection is copied out whole, so a selector that accepts many
@@ -96,6 +99,6 @@ pub use range::TimeRange;
 pub use selector::{MatchOp, Matcher, Selector};
 pub use stale::{STALE, is_stale};
 pub use store::{
-    BatchReport, Feed, IngestReport, SealedChunk, SeriesId, SeriesStore, StoreConfig, StoreStats,
-    describe_metrics,
+    BatchReport, ExemplarSeries, Feed, IngestReport, SealedChunk, SeriesId,
+    SeriesStore, StoreConfig, StoreStats, describe_metrics,
 };

@@ -130,6 +130,7 @@ fn store_config(arguments: &Arguments) -> StoreConfig {
         max_series: arguments.max_series,
         // Memory is what bounds them.
         max_samples: usize::MAX,
+        max_exemplars: 100_000,
         max_bytes: arguments.max_memory.saturating_mul(1 << 20),
     }
 }

@@ -19,7 +19,7 @@ pub use http::{Answer, get, post, request};
 pub use process::{Process, binary, free_port, run, run_with_input};
 pub use python::python;
 pub use receiver::{Kind as ReceiverKind, Receiver};
-pub use remote_write::{Point, send_series};
+pub use remote_write::{Exemplar, Point, send_series, send_with_exemplars};
 pub use rsyslog::Rsyslog;
 pub use serve::{QueryServer, encoded};
 pub use service::{Options, Service};

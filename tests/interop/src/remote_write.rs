@@ -19,6 +19,18 @@ struct TimeSeries {
     labels: Vec<Label>,
     #[prost(message, repeated, tag = "2")]
     samples: Vec<Sample>,
+    #[prost(message, repeated, tag = "3")]
+    exemplars: Vec<ProtoExemplar>,
+}
+
+#[derive(Clone, PartialEq, prost::Message)]
+struct ProtoExemplar {
+    #[prost(message, repeated, tag = "1")]
+    labels: Vec<Label>,
+    #[prost(double, tag = "2")]
+    value: f64,
+    #[prost(int64, tag = "3")]
+    timestamp: i64,
 }
 
 #[derive(Clone, PartialEq, Eq, prost::Message)]
@@ -37,6 +49,15 @@ struct Sample {
     timestamp: i64,
 }
 
+/// An observation that stands for others.
+#[derive(Clone, Copy, Debug)]
+pub struct Exemplar<'a> {
+    /// The labels that lead to more about it.
+    pub labels: &'a [(&'a str, &'a str)],
+    /// When, in milliseconds, and what was observed.
+    pub point: Point,
+}
+
 /// Sends series with their points to the server at `address`.
 ///
 /// # Panics
@@ -50,14 +71,38 @@ pub fn send_series<'a, L>(
 where
     L: IntoIterator<Item = (&'a str, &'a str)>,
 {
-    let timeseries = series.into_iter().map(|(labels, points)| TimeSeries {
-        labels: labels
-            .into_iter()
-            .map(|(name, value)| Label { name: name.to_owned(), value: value.to_owned() })
-            .collect(),
+    send_with_exemplars(
+        address,
+        series.into_iter().map(|(labels, points)| (labels, points, &[][..])),
+    )
+}
+
+/// As [`send_series`], with the exemplars of each series.
+///
+/// # Panics
+///
+/// Nobody answers.
+#[must_use]
+pub fn send_with_exemplars<'a, L>(
+    address: &str,
+    series: impl IntoIterator<Item = (L, &'a [Point], &'a [Exemplar<'a>])>,
+) -> Answer
+where
+    L: IntoIterator<Item = (&'a str, &'a str)>,
+{
+    let timeseries = series.into_iter().map(|(labels, points, exemplars)| TimeSeries {
+        labels: labels.into_iter().map(label).collect(),
         samples: points
             .iter()
             .map(|(timestamp, value)| Sample { value: *value, timestamp: *timestamp })
+            .collect(),
+        exemplars: exemplars
+            .iter()
+            .map(|exemplar| ProtoExemplar {
+                labels: exemplar.labels.iter().copied().map(label).collect(),
+                value: exemplar.point.1,
+                timestamp: exemplar.point.0,
+            })
             .collect(),
     });
     let message = WriteRequest { timeseries: timeseries.collect() }.encode_to_vec();
@@ -74,4 +119,8 @@ where
         Some(answer) => answer,
         None => panic!("{address} does not answer"),
     }
+}
+
+fn label((name, value): (&str, &str)) -> Label {
+    Label { name: name.to_owned(), value: value.to_owned() }
 }

@@ -45,7 +45,7 @@ impl QueryServer {
             "--config.file=prometheus.yml",
             "--storage.tsdb.path=data",
             "--web.enable-remote-write-receiver",
-            "--enable-feature=promql-at-modifier,promql-negative-offset",
+            "--enable-feature=promql-at-modifier,promql-negative-offset,exemplar-storage",
         ]);
         Self::start(command, "--web.listen-address", "/-/ready")
     }

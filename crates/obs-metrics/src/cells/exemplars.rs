@@ -4,10 +4,8 @@ use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 
-use obs_model::{Clock, Context, Labels, SpanId, Timestamp, TraceId};
+use obs_model::{Clock, Context, Exemplar, Labels, SpanId, Timestamp, TraceId};
 use parking_lot::Mutex;
-
-use crate::expose::Exemplar;
 
 /// The exemplars of one histogram.
 ///
@@ -80,7 +78,7 @@ impl Kept {
         let trace = [("trace_id", self.trace.to_string())];
         let span = self.span.map(|span| ("span_id", span.to_string()));
         let labels = Labels::new(trace.into_iter().chain(span)).ok()?;
-        Some(Exemplar { labels, value: self.value, time: self.time })
+        Some(Exemplar { labels, value: self.value, timestamp: self.time })
     }
 }
 

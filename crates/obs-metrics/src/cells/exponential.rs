@@ -8,7 +8,8 @@
 
 use std::sync::LazyLock;
 
-use crate::expose::NativeBuckets;
+use obs_model::NativeBuckets;
+
 use crate::native::{MAX_SCHEMA, MIN_SCHEMA, NativeHistogram};
 
 /// The lower bounds of the buckets of the highest schema between 0.5 and 1; every lower schema has some of them.

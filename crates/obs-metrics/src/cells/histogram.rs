@@ -3,14 +3,13 @@
 use std::sync::Arc;
 
 use metrics::HistogramFn;
-use obs_model::Clock;
+use obs_model::{Clock, Exemplar, NativeBuckets};
 
 use super::CounterCell;
 use super::exemplars::Exemplars;
 use super::native::{NativeCell, NativeState};
 use super::range::{Place, Range, read};
 use super::search::Search;
-use crate::expose::{Exemplar, NativeBuckets};
 use crate::native::NativeHistogram;
 
 /// A histogram with fixed buckets, and exponential ones and exemplars if it is asked for them.

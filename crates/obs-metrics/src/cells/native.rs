@@ -5,10 +5,10 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use obs_model::NativeBuckets;
 use parking_lot::{Mutex, MutexGuard};
 
 use super::exponential::Exponential;
-use crate::expose::NativeBuckets;
 use crate::native::NativeHistogram;
 
 const PARTS: usize = 8;

@@ -45,7 +45,6 @@ use self::negotiate::{Choice, accepts_gzip};
 pub use self::negotiate::{Format, OpenMetricsVersion, TextVersion};
 #[cfg(feature = "push")]
 pub(crate) use self::observed::spans;
-pub(crate) use self::observed::{Exemplar, NativeBuckets};
 use self::plan::Plan;
 #[cfg(feature = "push")]
 pub(crate) use self::plan::unit_of;

@@ -3,13 +3,13 @@
 //! A message has to be complete before its length is known, so a large family is written as several messages of the
 //! same name, which Prometheus reads as one family. That is what keeps the memory for it bounded.
 
-use obs_model::MetricKind;
+use obs_model::{Exemplar, MetricKind, NativeBuckets};
 use prost::Message;
 use prost::encoding::message;
 
 use super::encode::Encode;
 use super::escape::Escaping;
-use super::observed::{Exemplar, NativeBuckets};
+use super::observed::{exemplar_to_proto, fill_native};
 use super::plan::unit_of;
 use super::proto::{self, Bucket, LabelPair, Metric, MetricType};
 use crate::registry::{Family, Series, Value};
@@ -77,15 +77,15 @@ impl ProtobufEncoder {
             bucket.cumulative_count = Some(cumulative);
             bucket.upper_bound = Some(*bound);
             bucket.exemplar =
-                exemplars.get(at).and_then(|exemplar| exemplar.as_ref().map(Exemplar::to_proto));
+                exemplars.get(at).and_then(|exemplar| exemplar.as_ref().map(exemplar_to_proto));
         }
         histogram.sample_count = Some(cumulative);
         histogram.sample_sum = Some(sum);
         histogram.created_timestamp = Some(series.created.into());
         if let Some(native) = native {
-            native.fill(histogram);
+            fill_native(histogram, native);
             // Prometheus takes the exemplars of native buckets from here.
-            histogram.exemplars = exemplars.iter().flatten().map(Exemplar::to_proto).collect();
+            histogram.exemplars = exemplars.iter().flatten().map(exemplar_to_proto).collect();
         }
     }
 }

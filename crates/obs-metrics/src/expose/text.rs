@@ -3,13 +3,13 @@
 //! <https://prometheus.io/docs/instrumenting/exposition_formats/>,
 //! <https://prometheus.io/docs/specs/om/open_metrics_spec/>
 
-use obs_model::{MetricKind, Timestamp};
+use obs_model::{Exemplar, MetricKind, Timestamp};
 
 use super::Created;
 use super::encode::Encode;
 use super::escape::{Escaping, push_plain_help, push_quotable};
 use super::line::{LineStart, push_metadata_name};
-use super::observed::Exemplar;
+use super::observed::push_exemplar;
 use super::parse::FamilyType;
 use super::plan::{Plan, Planned, unit_of};
 use crate::number::{push_f64, push_u64};
@@ -63,7 +63,7 @@ impl TextEncoder {
             self.family.bucket.push_bucket(out, labels, bound);
             push_u64(out, cumulative);
             if let Some(Some(exemplar)) = exemplars.get(at) {
-                exemplar.push(out);
+                push_exemplar(out, exemplar);
             }
             out.push(b'\n');
         }

@@ -6,13 +6,14 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock, Weak};
 
 use obs_model::{
-    Bucket, HistogramSnapshot, Labels, MetricKind, MetricPoint, MetricValue, Timestamp,
+    Bucket, HistogramSnapshot, Labels, MetricKind, MetricPoint, MetricValue, NativeBuckets,
+    Timestamp,
 };
 use parking_lot::{Mutex, RwLock};
 
 use super::handle::{Cell, Lent};
 use super::idle::Activity;
-use crate::cells::{CounterCell, Place, Reading, Search};
+use crate::cells::{CounterCell, IsNative, Place, Reading, Search};
 use crate::expose::{self, GivenLabels};
 use crate::native::NativeHistogram;
 use crate::number;
@@ -208,9 +209,17 @@ impl Family {
             Cell::FloatCounter(cell) => MetricValue::Counter(cell.value()),
             Cell::Gauge(cell) => MetricValue::Gauge(cell.value()),
             Cell::Histogram(cell) => {
-                let mut counts = Vec::new();
-                let sum = cell.read(&mut counts);
-                MetricValue::Histogram(snapshot(&self.bounds, &counts, sum))
+                let (mut counts, mut exemplars) = (Vec::new(), Vec::new());
+                let mut native = NativeBuckets::default();
+                let (sum, is_native) = cell.read_all(&mut counts, &mut exemplars, &mut native);
+                let mut snapshot = snapshot(&self.bounds, &counts, sum);
+                snapshot.exemplars = exemplars
+                    .into_iter()
+                    .enumerate()
+                    .filter_map(|(bucket, exemplar)| Some((bucket, exemplar?)))
+                    .collect();
+                snapshot.native = (is_native == IsNative::Yes).then(|| Box::new(native));
+                MetricValue::Histogram(snapshot)
             }
         };
         MetricPoint { labels: series.labels.clone(), value }
@@ -279,7 +288,7 @@ fn snapshot(bounds: &[f64], counts: &[u64], sum: f64) -> HistogramSnapshot {
             Bucket { upper_bound: *upper_bound, cumulative_count }
         })
         .collect();
-    HistogramSnapshot { buckets, sum, count: cumulative_count }
+    HistogramSnapshot { buckets, sum, count: cumulative_count, ..HistogramSnapshot::default() }
 }
 
 fn float_text(value: f64) -> Box<str> {

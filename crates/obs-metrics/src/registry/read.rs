@@ -4,13 +4,13 @@ use std::hint::black_box;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
-use obs_model::{Gather, Labels, MetricFamily, MetricKind};
+use obs_model::{Exemplar, Gather, Labels, MetricFamily, MetricKind, NativeBuckets};
 
 use super::handle::Cell;
 use super::{Family, Registry, Series};
 use crate::backend::Backend;
 use crate::cells::{self, IsNative};
-use crate::expose::{self, Exemplar, NativeBuckets};
+use crate::expose;
 use crate::names;
 
 /// How many series are read at a time: as many as stay in the processor's first cache.

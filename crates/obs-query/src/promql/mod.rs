@@ -34,6 +34,7 @@ mod parse;
 mod plan;
 mod pretty;
 mod print;
+mod selectors;
 mod span;
 mod text;
 mod token;

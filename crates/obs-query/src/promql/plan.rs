@@ -266,7 +266,8 @@ impl Planned {
     }
 }
 
-fn built(selector: &VectorSelector) -> Result<Selector, Error> {
+/// A selector as a source takes it.
+pub(super) fn built(selector: &VectorSelector) -> Result<Selector, Error> {
     let name = selector.name.as_deref().map(|name| Matcher::equal(METRIC_NAME_LABEL, name));
     Selector::new(name.into_iter().chain(selector.matchers.iter().cloned()))
 }

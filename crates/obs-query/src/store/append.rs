@@ -55,18 +55,28 @@ impl SeriesStore {
     ///
     /// As [`SeriesStore::append`].
     pub fn append_histogram(&self, series: &Labels, sample: HistogramSample) -> Result<(), Error> {
-        let (mut tally, at) = (Tally::default(), sample.timestamp);
-        let result = self.place(series, at, &mut tally).and_then(|id| {
-            self.append_one(id, at, &mut tally, |stored, scratch| {
-                if !stored.has_natives() {
-                    self.level.note_natives();
-                }
-                stored.push_histogram(sample, scratch)
-            })
-        });
+        let mut tally = Tally::default();
+        let result = self
+            .place(series, sample.timestamp, &mut tally)
+            .and_then(|id| self.append_native(id, sample, &mut tally));
         self.enforce(&mut tally);
         tally.record();
         result
+    }
+
+    /// Appends a native histogram. What it makes too much is not removed yet.
+    pub(super) fn append_native(
+        &self,
+        id: SeriesId,
+        sample: HistogramSample,
+        tally: &mut Tally,
+    ) -> Result<(), Error> {
+        self.append_one(id, sample.timestamp, tally, |stored, scratch| {
+            if !stored.has_natives() {
+                self.level.note_natives();
+            }
+            stored.push_histogram(sample, scratch)
+        })
     }
 
     /// The id of the series with these labels, `__name__` included, which is made if there is none.

@@ -20,6 +20,8 @@ pub struct StoreConfig {
     /// How many samples there may be in all: 100,000,000 by default; at least 1. Above it the oldest samples go
     /// first, in chunks of 120, so a limit below 120 times the number of series also costs samples that are quite new.
     pub max_samples: usize,
+    /// How many exemplars there may be in all: 10,000 by default; none are kept with 0. Above it the oldest go first.
+    pub max_exemplars: usize,
     /// How much memory the store may take, labels and index included, in bytes: 128 MiB by default. That is about 50
     /// million samples of counters, or 15 million of values without any pattern. Above it the oldest samples go
     /// first, as above `max_samples`.
@@ -33,6 +35,7 @@ impl Default for StoreConfig {
             retention: Duration::from_secs(24 * 60 * 60),
             max_series: 50_000,
             max_samples: 100_000_000,
+            max_exemplars: 10_000,
             max_bytes: 128 << 20,
         }
     }

@@ -193,7 +193,8 @@ const GONE: u32 = u32::MAX;
 /// The rank of a series that has none yet.
 const UNORDERED: u32 = u32::MAX;
 
-fn label_bytes(labels: &Labels) -> usize {
+/// What a label set takes, in bytes.
+pub(super) fn label_bytes(labels: &Labels) -> usize {
     let text: usize = labels.iter().map(|(name, value)| name.len() + value.len()).sum();
     LABELS_BYTES + heap::allocation(text) + heap::allocation(labels.len() * 8)
 }

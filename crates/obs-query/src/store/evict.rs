@@ -119,7 +119,9 @@ impl SeriesStore {
         self.level.subtract(samples, bytes);
         tally.evict(why, samples);
         block.remove(id);
+        drop(block);
         directory.remove(id);
+        self.remove_exemplars(id);
         self.level.note_removed();
         self.note_directory(&directory);
         Turn::Removed

@@ -1,18 +1,21 @@
 //! From gathered families to series: histograms taken apart, label sets made once, vanished series ended.
 
+mod native;
+
 use std::collections::HashMap;
 use std::hash::BuildHasherDefault;
 use std::sync::Arc;
 
 use obs_model::{
-    Gather, Labels, LabelsError, METRIC_NAME_LABEL, MetricFamily, MetricValue, Timestamp,
-    write_float,
+    Exemplar, Gather, HistogramSnapshot, Labels, LabelsError, METRIC_NAME_LABEL, MetricFamily,
+    MetricValue, Timestamp, write_float,
 };
 
 use super::blocks::SeriesId;
 use super::directory::Precomputed;
 use super::tally::{Refused, Tally};
 use super::{IngestReport, SeriesStore};
+use crate::promql::NativeHistogram;
 use crate::stale::{STALE, is_stale};
 
 /// The label of a histogram's buckets.
@@ -50,6 +53,8 @@ enum Target {
     Invalid,
     /// A series with these labels; no id if there was no room for it.
     Series(Labels, Option<SeriesId>),
+    /// As above, of native histograms.
+    Native(Labels, Option<SeriesId>),
 }
 
 impl Feed {
@@ -69,8 +74,12 @@ struct Gathering<'a> {
     /// Whether ids of earlier gatherings may be of series that are gone.
     distrusts: bool,
     batch: Vec<(SeriesId, f64)>,
+    natives: Vec<(SeriesId, NativeHistogram)>,
+    exemplars: Vec<(SeriesId, Exemplar)>,
     /// The series that are shown no more.
     gone: Vec<(SeriesId, f64)>,
+    /// As above, of native histograms.
+    gone_natives: Vec<(SeriesId, NativeHistogram)>,
 }
 
 /// Gathers everything from `source` and stores it at `at`, all at once when everything was shown.
@@ -90,14 +99,29 @@ pub(super) fn ingest(
     let removed = store.level.removed();
     let distrusts = feed.removed != removed;
     feed.removed = removed;
-    let mut gathering =
-        Gathering { store, at, tally, series: 0, distrusts, batch, gone: Vec::new() };
+    let mut gathering = Gathering {
+        store,
+        at,
+        tally,
+        series: 0,
+        distrusts,
+        batch,
+        natives: Vec::new(),
+        exemplars: Vec::new(),
+        gone: Vec::new(),
+        gone_natives: Vec::new(),
+    };
     source.gather(&mut |family| gathering.family(feed, family));
     gathering.find_vanished(feed);
-    let Gathering { mut tally, series, batch, gone, .. } = gathering;
+    let Gathering { mut tally, series, batch, natives, mut exemplars, gone, gone_natives, .. } =
+        gathering;
+    store.append_natives(at, natives, &mut tally);
     store.append_counted(at, &batch, &mut tally, |_, _| {});
     let samples = tally.appended;
+    store.append_natives(at, gone_natives, &mut tally);
     store.append_counted(at, &gone, &mut tally, |_, _| {});
+    store.add_gathered(&mut exemplars);
+    store.expire_exemplars();
     feed.batch = batch;
     let ended = tally.appended - samples;
     (IngestReport { series, samples, ended, dropped: tally.dropped() }, tally)
@@ -121,19 +145,32 @@ impl Gathering<'_> {
             known.round = round;
             let before = known.reshape(&family.name, &point.labels, value);
             for (part, target) in known.targets.iter_mut().enumerate() {
-                if let Some(id) = self.place(target) {
-                    self.batch.push((id, storable(part_value(value, part))));
+                let Some(id) = self.place(target) else { continue };
+                match part_value(value, part) {
+                    PartValue::Number(value) => self.batch.push((id, storable(value))),
+                    PartValue::Native(value) => self.natives.push((id, value)),
                 }
             }
+            self.exemplars(known, value);
             self.series += known.targets.len();
             let gone = before.iter().filter(|target| !known.targets.contains(target));
             self.end(gone);
         }
     }
 
+    /// Notes the exemplars of a histogram for the series of their buckets and for the one of native histograms.
+    fn exemplars(&mut self, point: &Point, value: &MetricValue) {
+        let MetricValue::Histogram(histogram) = value else { return };
+        for (bucket, exemplar) in &histogram.exemplars {
+            let targets = [point.targets.get(*bucket), point.targets.get(native_part(histogram))];
+            let ids = targets.into_iter().flatten().filter_map(Target::id);
+            self.exemplars.extend(ids.map(|id| (id, exemplar.clone())));
+        }
+    }
+
     /// The id of the series that a part goes to, which is made if there is none and there is room.
     fn place(&mut self, target: &mut Target) -> Option<SeriesId> {
-        let Target::Series(labels, id) = target else {
+        let (Target::Series(labels, id) | Target::Native(labels, id)) = target else {
             self.tally.refuse(Refused::InvalidLabels);
             return None;
         };
@@ -164,10 +201,16 @@ impl Gathering<'_> {
     fn end<'t>(&mut self, targets: impl Iterator<Item = &'t Target>) {
         for target in targets {
             // A series that is gone needs no end.
-            if let Target::Series(_, Some(id)) = *target
-                && (!self.distrusts || self.store.is_live(id))
-            {
-                self.gone.push((id, STALE));
+            let Some(id) = target.id().filter(|id| !self.distrusts || self.store.is_live(*id))
+            else {
+                continue;
+            };
+            match target {
+                Target::Native(..) => {
+                    let end = NativeHistogram { sum: STALE, ..NativeHistogram::default() };
+                    self.gone_natives.push((id, end));
+                }
+                Target::Series(..) | Target::Invalid => self.gone.push((id, STALE)),
             }
         }
     }
@@ -181,8 +224,10 @@ fn storable(value: f64) -> f64 {
 impl Point {
     fn new(name: &str, labels: &Labels, value: &MetricValue) -> Self {
         let targets = (0..part_count(value)).map(|part| {
-            part_labels(name, labels, value, part)
-                .map_or(Target::Invalid, |labels| Target::Series(labels, None))
+            let is_native = is_native_part(value, part);
+            part_labels(name, labels, value, part).map_or(Target::Invalid, |labels| {
+                if is_native { Target::Native(labels, None) } else { Target::Series(labels, None) }
+            })
         });
         Self { round: 0, bounds: bounds(value).collect(), targets: targets.collect() }
     }
@@ -198,34 +243,67 @@ impl Point {
     }
 }
 
+impl Target {
+    /// The series, if there is one.
+    fn id(&self) -> Option<SeriesId> {
+        match self {
+            Self::Invalid => None,
+            Self::Series(_, id) | Self::Native(_, id) => *id,
+        }
+    }
+}
+
 /// Two parts go to the same place if their labels are the same.
 impl PartialEq for Target {
     fn eq(&self, other: &Self) -> bool {
         match (self, other) {
             (Self::Invalid, Self::Invalid) => true,
-            (Self::Series(labels, _), Self::Series(others, _)) => labels == others,
+            (Self::Series(labels, _), Self::Series(others, _))
+            | (Self::Native(labels, _), Self::Native(others, _)) => labels == others,
             _ => false,
         }
     }
 }
 
-/// How many series a value makes: one, or for a histogram its buckets, its sum and its count, in this order.
+/// What one part of a value is.
+enum PartValue {
+    Number(f64),
+    Native(NativeHistogram),
+}
+
+/// How many series a value makes: one, or for a histogram its buckets, its sum, its count and, if it has exponential
+/// buckets, the native histogram, in this order.
 fn part_count(value: &MetricValue) -> usize {
     match value {
         MetricValue::Counter(_) | MetricValue::Gauge(_) => 1,
-        MetricValue::Histogram(histogram) => histogram.buckets.len() + 2,
+        MetricValue::Histogram(histogram) => {
+            native_part(histogram) + usize::from(histogram.native.is_some())
+        }
     }
 }
 
-fn part_value(value: &MetricValue, part: usize) -> f64 {
-    match value {
+/// Which part the native histogram is, if there is one.
+fn native_part(histogram: &HistogramSnapshot) -> usize {
+    histogram.buckets.len() + 2
+}
+
+fn is_native_part(value: &MetricValue, part: usize) -> bool {
+    matches!(value, MetricValue::Histogram(histogram) if part == native_part(histogram))
+}
+
+fn part_value(value: &MetricValue, part: usize) -> PartValue {
+    PartValue::Number(match value {
         MetricValue::Counter(value) | MetricValue::Gauge(value) => *value,
-        MetricValue::Histogram(histogram) => match histogram.buckets.get(part) {
-            Some(bucket) => bucket.cumulative_count as f64,
-            None if part == histogram.buckets.len() => histogram.sum,
-            None => histogram.count as f64,
+        MetricValue::Histogram(histogram) => match (histogram.buckets.get(part), &histogram.native)
+        {
+            (Some(bucket), _) => bucket.cumulative_count as f64,
+            (None, _) if part == histogram.buckets.len() => histogram.sum,
+            (None, Some(buckets)) if part == native_part(histogram) => {
+                return PartValue::Native(native::histogram(histogram, buckets));
+            }
+            (None, _) => histogram.count as f64,
         },
-    }
+    })
 }
 
 fn part_labels(
@@ -245,6 +323,7 @@ fn part_labels(
         None if part == histogram.buckets.len() => {
             labels.with(METRIC_NAME_LABEL, &format!("{name}_sum"))
         }
+        None if part == native_part(histogram) => labels.with(METRIC_NAME_LABEL, name),
         None => labels.with(METRIC_NAME_LABEL, &format!("{name}_count")),
     }
 }

@@ -1,7 +1,8 @@
 //! The series store: what it offers, and how its parts stand together.
 //!
 //! Series are kept in blocks, each behind a lock of its own; the directory says which series there are and has the index;
-//! the evictor knows whose chunks are the oldest. Locks are taken in this order only: evictor, directory, block. An
+//! the evictor knows whose chunks are the oldest. Locks are taken in this order only: evictor, directory,
+//! exemplars, block. An
 //! append by id takes none but blocks'.
 
 mod append;
@@ -11,6 +12,7 @@ pub(crate) mod code;
 mod config;
 mod directory;
 mod evict;
+mod exemplars;
 mod head;
 mod heap;
 mod index;
@@ -35,11 +37,13 @@ use parking_lot::{Mutex, RwLock};
 use self::blocks::Blocks;
 use self::directory::Directory;
 use self::evict::Evictor;
+use self::exemplars::Exemplars;
 use self::level::Level;
 
 pub use self::append::BatchReport;
 pub use self::blocks::SeriesId;
 pub use self::config::StoreConfig;
+pub use self::exemplars::ExemplarSeries;
 pub use self::ingest::Feed;
 pub(crate) use self::list::{GroupingKey, SeriesList};
 pub use self::persist::SealedChunk;
@@ -58,6 +62,7 @@ pub struct SeriesStore {
     blocks: Blocks,
     directory: RwLock<Directory>,
     evictor: Evictor,
+    exemplars: Exemplars,
     level: Level,
     /// The feed of [`SeriesStore::ingest`].
     feed: Mutex<Feed>,
@@ -84,7 +89,9 @@ pub struct StoreStats {
     /// Samples, stale markers included, and those that are past the retention but share a chunk with others that
     /// are not.
     pub samples: usize,
-    /// The memory that it takes, in bytes: samples, labels, index, and what an allocator adds to each piece.
+    /// Exemplars.
+    pub exemplars: usize,
+    /// The memory that it takes, in bytes: samples, exemplars, labels, index, and what an allocator adds to each piece.
     pub bytes: usize,
     /// The time of the newest sample or gathering; `None` before the first.
     pub newest: Option<Timestamp>,
@@ -100,6 +107,7 @@ impl SeriesStore {
             level: Level::new(Blocks::bytes(config.max_series)),
             directory: RwLock::default(),
             evictor: Evictor::new(),
+            exemplars: Exemplars::default(),
             feed: Mutex::new(Feed::new()),
             config,
         }
@@ -113,7 +121,8 @@ impl SeriesStore {
 
     /// Gathers everything from `source` and stores it with the time `at`.
     ///
-    /// Counters and gauges are stored as they are, histograms as `_bucket{le}`, `_sum` and `_count`. A series that
+    /// Counters and gauges are stored as they are, histograms as `_bucket{le}`, `_sum` and `_count`, those with
+    /// exponential buckets as native histograms, too, and with the exemplars of their buckets. A series that
     /// the previous call stored and this one does not see is ended with a stale marker, so all calls must be about
     /// the same source; [`SeriesStore::ingest_feed`] serves several.
     ///
@@ -130,6 +139,7 @@ impl SeriesStore {
         tally.record();
         gauge!(tally::SERIES).set(stats.series as f64);
         gauge!(tally::SAMPLES).set(stats.samples as f64);
+        gauge!(tally::EXEMPLARS).set(stats.exemplars as f64);
         gauge!(tally::BYTES).set(stats.bytes as f64);
         histogram!(tally::INGEST_DURATION).record(started.elapsed().as_secs_f64());
         report
@@ -141,6 +151,7 @@ impl SeriesStore {
         StoreStats {
             series: self.directory.read().len(),
             samples: self.level.samples(),
+            exemplars: self.exemplars.len(),
             bytes: self.level.bytes(),
             newest: self.level.newest(),
         }

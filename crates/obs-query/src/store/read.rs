@@ -36,7 +36,7 @@ impl SeriesStore {
     ///
     /// They are looked for while others look, too; only keeping the answer, and putting new series in order before, is
     /// not for two at a time.
-    fn selection(&self, selector: &Selector) -> Selection {
+    pub(super) fn selection(&self, selector: &Selector) -> Selection {
         let directory = self.directory.read();
         if let Some(known) = directory.known_selection(selector) {
             return known;
@@ -71,7 +71,7 @@ impl SeriesStore {
     }
 
     /// `range` without the times that are not kept any more, though a chunk may still have some of them.
-    fn kept(&self, range: TimeRange) -> TimeRange {
+    pub(super) fn kept(&self, range: TimeRange) -> TimeRange {
         let floor = Timestamp::from_millis(self.level.floor(&self.config));
         TimeRange { start: range.start.max(floor), end: range.end }
     }

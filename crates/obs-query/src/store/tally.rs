@@ -9,6 +9,8 @@ const MISSED_TICKS: &str = "obskit_store_missed_ticks_total";
 const FAILED_TICKS: &str = "obskit_store_failed_ticks_total";
 pub(super) const SERIES: &str = "obskit_store_series";
 pub(super) const SAMPLES: &str = "obskit_store_samples";
+const EXEMPLARS_DROPPED: &str = "obskit_store_exemplars_dropped_total";
+pub(super) const EXEMPLARS: &str = "obskit_store_exemplars";
 pub(super) const BYTES: &str = "obskit_store_bytes";
 pub(super) const INGEST_DURATION: &str = "obskit_store_ingest_duration_seconds";
 
@@ -52,6 +54,45 @@ impl Evicted {
         (Self::SampleLimit, "sample_limit"),
         (Self::ByteLimit, "byte_limit"),
     ];
+}
+
+/// Why an exemplar is not there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum ExemplarLoss {
+    UnknownSeries,
+    OutOfOrder,
+    TooOld,
+    TooLong,
+    /// It was the oldest and made room, or went with its time or its series.
+    Evicted,
+}
+
+impl ExemplarLoss {
+    const fn reason(self) -> &'static str {
+        match self {
+            Self::UnknownSeries => "unknown_series",
+            Self::OutOfOrder => "out_of_order",
+            Self::TooOld => "too_old",
+            Self::TooLong => "labels_too_long",
+            Self::Evicted => "evicted",
+        }
+    }
+
+    /// What is wrong, for an error that says of which exemplar.
+    pub(super) const fn problem(self) -> &'static str {
+        match self {
+            Self::UnknownSeries => "there is no such series: expected one that has samples",
+            Self::OutOfOrder => "it is before the series' last one: expected a later time",
+            Self::TooOld => "it is too old: expected a time within the retention",
+            Self::TooLong => "its labels are too long: expected at most 128 characters together",
+            Self::Evicted => "there is no room",
+        }
+    }
+}
+
+/// Counts exemplars that are not there.
+pub(super) fn count_exemplars(loss: ExemplarLoss, exemplars: usize) {
+    count(EXEMPLARS_DROPPED, loss.reason(), exemplars);
 }
 
 /// What became of the samples of one call.
@@ -125,6 +166,11 @@ pub fn describe_metrics() {
         BYTES,
         Unit::Bytes,
         "Memory of the in-process store, labels and index included."
+    );
+    describe_gauge!(EXEMPLARS, "Exemplars in the in-process store.");
+    describe_counter!(
+        EXEMPLARS_DROPPED,
+        "Exemplars that the in-process store refused or removed, by reason."
     );
     describe_counter!(DROPPED, "Samples that the in-process store refused, by reason.");
     describe_counter!(EVICTED, "Samples that the in-process store removed, by reason.");

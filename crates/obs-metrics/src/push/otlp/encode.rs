@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use flate2::write::GzEncoder;
 use obs_delivery::Message;
-use obs_model::{Labels, MetricKind, SpanId, Timestamp, TraceId};
+use obs_model::{Labels, MetricKind, NativeBuckets, SpanId, Timestamp, TraceId};
 use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
 use opentelemetry_proto::tonic::common::v1::{AnyValue, InstrumentationScope, KeyValue, any_value};
 use opentelemetry_proto::tonic::metrics::v1::{
@@ -19,7 +19,6 @@ use opentelemetry_proto::tonic::resource::v1::Resource;
 use prost::Message as _;
 
 use super::{Compression, OtlpConfig};
-use crate::expose::{self, NativeBuckets};
 use crate::push::grid::{Export, Round};
 use crate::push::outbox::Outbox;
 use crate::push::source::{Head, Row, Source, Visit};
@@ -406,7 +405,7 @@ fn unit_code(word: &str) -> &'static str {
     }
 }
 
-fn exemplar_of(exemplar: &expose::Exemplar) -> Exemplar {
+fn exemplar_of(exemplar: &obs_model::Exemplar) -> Exemplar {
     let (mut trace_id, mut span_id, mut filtered_attributes) = (Vec::new(), Vec::new(), Vec::new());
     for (name, value) in exemplar.labels.iter() {
         match name {
@@ -421,7 +420,7 @@ fn exemplar_of(exemplar: &expose::Exemplar) -> Exemplar {
     }
     Exemplar {
         filtered_attributes,
-        time_unix_nano: nanos(exemplar.time),
+        time_unix_nano: nanos(exemplar.timestamp),
         span_id,
         trace_id,
         value: Some(exemplar::Value::AsDouble(exemplar.value)),

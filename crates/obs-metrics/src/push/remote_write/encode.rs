@@ -2,13 +2,13 @@
 
 use std::sync::Arc;
 
-use obs_model::{Labels, MetricKind, Timestamp};
+use obs_model::{Labels, MetricKind, NativeBuckets, Timestamp};
 
 use super::proto::{BucketSpan, Exemplar, Histogram, Label, MetricMetadata, MetricType, Sample};
 use super::requests::Requests;
 use super::seen::{Fixed, Parts, Seen};
 use super::{Histograms, RemoteWriteConfig};
-use crate::expose::{self, NativeBuckets};
+use crate::expose;
 use crate::number::push_f64;
 use crate::push::grid::{Export, Round};
 use crate::push::outbox::Outbox;
@@ -89,7 +89,7 @@ impl Writer<'_> {
         pairs: &[(&str, &str)],
         le: Option<&str>,
         value: f64,
-        exemplar: Option<&expose::Exemplar>,
+        exemplar: Option<&obs_model::Exemplar>,
     ) {
         self.requests.set_labels(name, pairs, le);
         self.requests.series.samples.push(Sample { value, timestamp: self.at });
@@ -105,7 +105,7 @@ impl Writer<'_> {
         bounds: &[f64],
         counts: &[u64],
         sum: f64,
-        exemplars: &[Option<expose::Exemplar>],
+        exemplars: &[Option<obs_model::Exemplar>],
     ) {
         let mut cumulative = 0;
         for (at, (bound, count)) in bounds.iter().chain([&f64::INFINITY]).zip(counts).enumerate() {
@@ -124,7 +124,7 @@ impl Writer<'_> {
         name: &str,
         pairs: &[(&str, &str)],
         histogram: Histogram,
-        exemplars: &[Option<expose::Exemplar>],
+        exemplars: &[Option<obs_model::Exemplar>],
     ) {
         self.requests.set_labels([name, ""], pairs, None);
         self.requests.series.histograms.push(histogram);
@@ -216,13 +216,13 @@ fn bound_text(bound: f64) -> String {
     String::from_utf8(text).unwrap_or_default()
 }
 
-fn exemplar_of(exemplar: &expose::Exemplar) -> Exemplar {
+fn exemplar_of(exemplar: &obs_model::Exemplar) -> Exemplar {
     let label =
         |(name, value): (&str, &str)| Label { name: name.to_owned(), value: value.to_owned() };
     Exemplar {
         labels: exemplar.labels.iter().map(label).collect(),
         value: exemplar.value,
-        timestamp: exemplar.time.as_millis(),
+        timestamp: exemplar.timestamp.as_millis(),
     }
 }
 

@@ -228,7 +228,12 @@ proptest! {
             let last = at + 1 == counts.len();
             Bucket { upper_bound: if last { f64::INFINITY } else { at as f64 }, cumulative_count }
         }).collect();
-        let snapshot = HistogramSnapshot { buckets: buckets.clone(), sum: 2.5, count: cumulative_count };
+        let snapshot = HistogramSnapshot {
+            buckets: buckets.clone(),
+            sum: 2.5,
+            count: cumulative_count,
+            ..HistogramSnapshot::default()
+        };
         let point = MetricPoint { labels: Labels::empty(), value: MetricValue::Histogram(snapshot) };
         let family = MetricFamily { name: "h".into(), help: "".into(), kind: MetricKind::Histogram, points: vec![point] };
         let source: Arc<dyn Gather> = Arc::new(Fixed(vec![family]));

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use obs_model::{Bucket, HistogramSnapshot, MetricKind, MetricPoint};
+use obs_model::{Bucket, MetricKind, MetricPoint, NativeBuckets};
 use parking_lot::Mutex;
 
 use super::*;
@@ -40,7 +40,12 @@ fn histogram(bounds: &[f64]) -> MetricValue {
         .zip(bounds)
         .map(|(count, &upper_bound)| Bucket { upper_bound, cumulative_count: count })
         .collect();
-    MetricValue::Histogram(HistogramSnapshot { buckets, sum: 7.5, count: bounds.len() as u64 })
+    MetricValue::Histogram(HistogramSnapshot {
+        buckets,
+        sum: 7.5,
+        count: bounds.len() as u64,
+        ..HistogramSnapshot::default()
+    })
 }
 
 fn at(tick: i64) -> Timestamp {
@@ -189,4 +194,111 @@ fn labels_over_the_limits_are_refused_and_counted_every_time() {
         assert_eq!(store.ingest(at(tick), &source).dropped, 1);
     }
     assert_eq!(store.stats().series, 0);
+}
+
+fn native(count: u64, exemplars: &[(usize, i64)]) -> MetricValue {
+    let MetricValue::Histogram(fixed) = histogram(&[1.0, f64::INFINITY]) else { unreachable!() };
+    let buckets =
+        NativeBuckets { schema: 0, positive: vec![(1, count)], ..NativeBuckets::default() };
+    let exemplars = exemplars.iter().map(|(bucket, at)| {
+        let labels = Labels::new([("trace_id", at.to_string())]).unwrap();
+        (*bucket, Exemplar { labels, value: 1.5, timestamp: Timestamp::from_millis(*at) })
+    });
+    MetricValue::Histogram(HistogramSnapshot {
+        count,
+        exemplars: exemplars.collect(),
+        native: Some(Box::new(buckets)),
+        ..fixed
+    })
+}
+
+/// What an expression comes to at `tick`.
+fn evaluated(store: &SeriesStore, expr: &str, tick: i64) -> Vec<f64> {
+    use crate::promql::{Engine, EngineOptions, QueryValue, SampleValue};
+
+    let engine = Engine::new(EngineOptions::default());
+    let parsed = engine.parse(expr).unwrap();
+    let result = engine.instant(store, &parsed, at(tick), &|| false).unwrap();
+    let QueryValue::Vector(points) = result.value else { panic!("{expr} is no vector") };
+    let number = |value: &SampleValue| match value {
+        SampleValue::Float(value) => *value,
+        SampleValue::Histogram(_) => f64::NAN,
+    };
+    points.iter().map(|point| number(&point.value)).collect()
+}
+
+#[test]
+fn exponential_buckets_are_queried_as_a_native_histogram() {
+    let (store, source) = (SeriesStore::new(StoreConfig::default()), Source::default());
+    for tick in 1..=12_i64 {
+        source.set([family("seconds", &[("a", native(tick.unsigned_abs() * 10, &[]))])]);
+        // Two buckets, a sum, a count, and the whole.
+        assert_eq!(store.ingest(at(tick), &source).samples, 5);
+    }
+    for (expr, expected) in [
+        ("histogram_count(seconds)", 120.0),
+        ("histogram_count(increase(seconds[30s])) > bool 59", 1.0),
+        ("histogram_quantile(0.5, rate(seconds[30s]))", 2_f64.sqrt()),
+        ("histogram_sum(seconds)", 7.5),
+        ("seconds_count", 120.0),
+    ] {
+        assert_eq!(evaluated(&store, expr, 12), [expected], "{expr}");
+    }
+    source.set([family("seconds", &[("a", histogram(&[1.0, f64::INFINITY]))])]);
+    assert_eq!(store.ingest(at(13), &source).ended, 1);
+    assert_eq!(evaluated(&store, "seconds", 13), [] as [f64; 0]);
+    assert_eq!(evaluated(&store, "seconds_count", 13), [2.0]);
+}
+
+#[test]
+fn exemplars_go_to_the_series_of_their_bucket_and_each_once() {
+    let (store, source) = (SeriesStore::new(StoreConfig::default()), Source::default());
+    let shown = [&[(1, 2_000)][..], &[(1, 2_000), (0, 1_000)], &[(1, 12_000), (0, 1_000)]];
+    for (tick, exemplars) in (1..).zip(shown) {
+        source.set([family("seconds", &[("a", native(10, exemplars))])]);
+        store.ingest(at(tick), &source);
+    }
+    let times = |selector: &str| -> Vec<Vec<i64>> {
+        let selector: Selector = selector.parse().unwrap();
+        let found = store.exemplars(&[selector.clone(), selector], TimeRange::all());
+        let time = |one: &Exemplar| one.timestamp.as_millis();
+        found.iter().map(|series| series.exemplars.iter().map(time).collect()).collect()
+    };
+    assert_eq!(times("seconds_bucket{le=\"+Inf\"}"), [[2_000, 12_000]]);
+    assert_eq!(times("seconds_bucket{le=\"1\"}"), [[1_000]]);
+    assert_eq!(times("seconds"), [[2_000, 12_000]], "what comes late is before what is there");
+    assert_eq!(store.stats().exemplars, 5);
+    // What is past the retention goes, and what it took.
+    source.set([]);
+    let later = at(3).plus(store.config().retention);
+    store.ingest(later, &source);
+    assert_eq!(store.stats().exemplars, 0);
+    assert_eq!(times("seconds"), [] as [Vec<i64>; 0]);
+}
+
+#[test]
+fn an_exemplar_needs_a_series_that_is_there() {
+    let store = SeriesStore::new(StoreConfig { max_series: 1, ..StoreConfig::default() });
+    let exemplar = |at: i64| Exemplar {
+        labels: Labels::empty(),
+        value: 1.0,
+        timestamp: Timestamp::from_millis(at),
+    };
+    let series = Labels::new([("__name__", "a")]).unwrap();
+    let error = store.append_exemplar(&series, exemplar(5)).unwrap_err();
+    assert!(error.is_exemplar());
+    assert_eq!(
+        error.to_string(),
+        "exemplar of a at 1970-01-01T00:00:00.005Z was refused: there is no such series: expected one that has samples"
+    );
+    let sample = |at: i64| obs_model::Sample { timestamp: Timestamp::from_millis(at), value: 1.0 };
+    store.append(&series, sample(5)).unwrap();
+    let before = store.stats().bytes;
+    store.append_exemplar(&series, exemplar(5)).unwrap();
+    assert!(store.append_exemplar(&series, exemplar(4)).is_err());
+    assert!(store.stats().bytes > before + size_of::<Exemplar>());
+    // The series goes with the retention, and its exemplars with it.
+    let later = Timestamp::from_millis(6).plus(store.config().retention);
+    store.ingest(later, &Source::default());
+    assert_eq!((store.stats().series, store.stats().exemplars), (0, 0));
 }

@@ -67,8 +67,7 @@ pub(super) async fn range(
     evaluate(&app, When::During(steps), &form, Channel::of(&headers, peer)).await
 }
 
-/// `query_exemplars`: none, as in a Prometheus without exemplar storage: the store keeps no exemplars. Those that the
-/// registry has are part of the exposition.
+/// `query_exemplars`: the exemplars, between `start` and `end`, of every series that a selector of `query` finds.
 pub(super) async fn exemplars(
     State(app): State<Arc<App>>,
     form: Form,
@@ -79,9 +78,11 @@ pub(super) async fn exemplars(
     }
     let query = form.text("query").unwrap_or_default().to_owned();
     let engine = Engine::new(app.prometheus.engine.clone());
+    let store = store(&app)?;
     let work = move |_: Turn| {
-        engine.parse(&query).map_err(|error| Refusal::parameter("query", error))?;
-        Ok(answer::json_response(answer::success(&[], |out| out.extend_from_slice(b"[]"))))
+        let expr = engine.parse(&query).map_err(|error| Refusal::parameter("query", error))?;
+        let found = store.exemplars(&expr.selectors()?, range);
+        Ok(answer::json_response(answer::success(&[], |out| result::exemplars(out, &found))))
     };
     app.queries.run(app.prometheus.engine.timeout, work).await
 }

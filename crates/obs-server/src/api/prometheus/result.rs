@@ -6,6 +6,7 @@ use std::net::IpAddr;
 use axum::body::{Body, Bytes};
 use axum::http::{HeaderMap, HeaderValue, header};
 use axum::response::{IntoResponse, Response};
+use obs_query::ExemplarSeries;
 use obs_query::promql::{MatrixSeries, QueryResult, QueryValue, SampleValue, VectorPoint};
 
 use super::answer::{OPENING, close, json_response, truncated};
@@ -194,6 +195,25 @@ fn row(out: &mut Vec<u8>, row: &MatrixSeries) {
         });
     }
     out.push(b'}');
+}
+
+/// Writes exemplars, series by series.
+pub(super) fn exemplars(out: &mut Vec<u8>, all: &[ExemplarSeries]) {
+    json::array(out, all, |out, series| {
+        out.extend_from_slice(b"{\"seriesLabels\":");
+        json::labels(out, &series.labels);
+        out.extend_from_slice(b",\"exemplars\":");
+        json::array(out, &series.exemplars, |out, exemplar| {
+            out.extend_from_slice(b"{\"labels\":");
+            json::labels(out, &exemplar.labels);
+            out.extend_from_slice(b",\"value\":");
+            json::quoted_number(out, exemplar.value);
+            out.extend_from_slice(b",\"timestamp\":");
+            json::timestamp(out, exemplar.timestamp);
+            out.push(b'}');
+        });
+        out.push(b'}');
+    });
 }
 
 /// What of a request decides on how it is answered.

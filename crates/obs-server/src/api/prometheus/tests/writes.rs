@@ -22,7 +22,7 @@ fn body(series: &[(&[(&str, &str)], Points<'_>)]) -> Vec<u8> {
                 .iter()
                 .map(|(timestamp, value)| ProstSample { value: *value, timestamp: *timestamp })
                 .collect(),
-            histograms: Vec::new(),
+            ..ProstSeries::default()
         })
         .collect();
     let message = ProstRequest { timeseries, metadata: Vec::new() }.encode_to_vec();
@@ -166,8 +166,8 @@ async fn a_native_histogram_is_stored_and_queried() {
     };
     let series = ProstSeries {
         labels: vec![label("__name__", "seconds")],
-        samples: Vec::new(),
         histograms: vec![histogram],
+        ..ProstSeries::default()
     };
     let message = ProstRequest { timeseries: vec![series], metadata: Vec::new() }.encode_to_vec();
     let sent = snap::raw::Encoder::new().compress_vec(&message).unwrap();
@@ -177,4 +177,71 @@ async fn a_native_histogram_is_stored_and_queried() {
         data["result"][0]["histogram"],
         json!([1_767_607_200, {"count": "4", "sum": "6", "buckets": [[0, "0.5", "1", "1"], [0, "1", "2", "3"]]}])
     );
+}
+
+#[tokio::test]
+async fn exemplars_are_stored_and_found_by_what_a_query_selects() {
+    use super::super::write::messages::ProstExemplar;
+
+    let service = Service::new();
+    let now = NOW.as_millis();
+    let label = |name: &str, value: &str| ProstLabel { name: name.into(), value: value.into() };
+    let series = |name: &str, exemplars: &[(&str, f64, i64)]| ProstSeries {
+        labels: vec![label("__name__", name), label("le", "1")],
+        samples: vec![ProstSample { value: 1.0, timestamp: now }],
+        exemplars: exemplars
+            .iter()
+            .map(|(trace, value, timestamp)| ProstExemplar {
+                labels: vec![label("trace_id", trace)],
+                value: *value,
+                timestamp: *timestamp,
+            })
+            .collect(),
+        ..ProstSeries::default()
+    };
+    let long = "x".repeat(121);
+    let sent = [
+        // The third is a repetition, the fourth before it, the last one of next year.
+        series(
+            "a_bucket",
+            &[
+                ("1", 0.5, now - 60_000),
+                ("2", 0.75, now),
+                ("2", 0.75, now),
+                ("0", 0.5, now - 1),
+                ("9", 1.0, now + 700_000),
+            ],
+        ),
+        series("b_bucket", &[("3", 0.25, now), (&long, 0.5, now)]),
+    ];
+    let message = ProstRequest { timeseries: sent.to_vec(), metadata: Vec::new() }.encode_to_vec();
+    let sent = snap::raw::Encoder::new().compress_vec(&message).unwrap();
+    let answer = write(&service, sent).await;
+    assert_eq!(
+        answer.status,
+        204,
+        "an exemplar that is refused fails no request: {}",
+        answer.text()
+    );
+    let at = now / 1_000;
+    let exemplar = |trace: &str, value: &str, at: i64| json!({"labels": {"trace_id": trace}, "value": value, "timestamp": at});
+    let of = |name: &str, exemplars: &[serde_json::Value]| json!({"seriesLabels": {"__name__": name, "le": "1"}, "exemplars": exemplars});
+    let (first, second, third) =
+        (exemplar("1", "0.5", at - 60), exemplar("2", "0.75", at), exemplar("3", "0.25", at));
+    for (parameters, expected) in [
+        ("query=a_bucket", json!([of("a_bucket", &[first.clone(), second.clone()])])),
+        (
+            "query=rate(b_bucket[1m])/on()a_bucket+0*b_bucket",
+            json!([of("a_bucket", &[first.clone(), second.clone()]), of("b_bucket", &[third])]),
+        ),
+        (&format!("query=a_bucket&start={at}"), json!([of("a_bucket", &[second])])),
+        (&format!("query=a_bucket&end={}", at - 60), json!([of("a_bucket", &[first])])),
+        (&format!("query=a_bucket&end={}", at - 61), json!([])),
+        ("query=none", json!([])),
+    ] {
+        let parameters = parameters.replace('+', "%2B");
+        let data = service.get(&format!("/api/v1/query_exemplars?{parameters}")).await.data();
+        assert_eq!(data, expected, "{parameters}");
+    }
+    assert_eq!(service.store.stats().exemplars, 3);
 }

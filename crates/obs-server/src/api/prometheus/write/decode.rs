@@ -45,6 +45,15 @@ pub(super) struct TimeSeries<'a> {
     pub(super) labels: Vec<(&'a str, &'a str)>,
     pub(super) samples: Vec<Sample>,
     pub(super) histograms: Vec<HistogramSample>,
+    pub(super) exemplars: Vec<SentExemplar<'a>>,
+}
+
+/// An exemplar whose labels have not been checked.
+#[derive(Debug, Default)]
+pub(super) struct SentExemplar<'a> {
+    pub(super) labels: Vec<(&'a str, &'a str)>,
+    pub(super) value: f64,
+    pub(super) timestamp: Timestamp,
 }
 
 impl<'a> WriteRequest<'a> {
@@ -72,11 +81,13 @@ impl<'a> TimeSeries<'a> {
         self.labels.clear();
         self.samples.clear();
         self.histograms.clear();
+        self.exemplars.clear();
         let mut fields = Fields::new(message);
         while let Some((field, value)) = fields.next()? {
             match field {
                 1 => self.labels.push(label(value.bytes(field)?)?),
                 2 => self.samples.push(sample(value.bytes(field)?)?),
+                3 => self.exemplars.push(exemplar(value.bytes(field)?)?),
                 4 => self.histograms.push(histogram::read(value.bytes(field)?)?),
                 _ => {}
             }
@@ -110,6 +121,20 @@ fn sample(message: &[u8]) -> Result<Sample, Malformed> {
         }
     }
     Ok(sample)
+}
+
+fn exemplar(message: &[u8]) -> Result<SentExemplar<'_>, Malformed> {
+    let mut exemplar = SentExemplar::default();
+    let mut fields = Fields::new(message);
+    while let Some((field, value)) = fields.next()? {
+        match field {
+            1 => exemplar.labels.push(label(value.bytes(field)?)?),
+            2 => exemplar.value = value.float(field)?,
+            3 => exemplar.timestamp = Timestamp::from_millis(value.varint(field)?.cast_signed()),
+            _ => {}
+        }
+    }
+    Ok(exemplar)
 }
 
 /// The value of a field.
@@ -209,7 +234,9 @@ mod tests {
     use proptest::prelude::*;
     use prost::Message as _;
 
-    use super::super::messages::{ProstLabel, ProstRequest, ProstSample, ProstSeries};
+    use super::super::messages::{
+        ProstExemplar, ProstLabel, ProstRequest, ProstSample, ProstSeries,
+    };
     use super::*;
 
     fn requests() -> impl Strategy<Value = ProstRequest> {
@@ -217,8 +244,14 @@ mod tests {
             ("[a-z]{0,4}", "\\PC{0,4}").prop_map(|(name, value)| ProstLabel { name, value });
         let sample = (any::<f64>(), any::<i64>())
             .prop_map(|(value, timestamp)| ProstSample { value, timestamp });
-        let series = (prop::collection::vec(label, 0..4), prop::collection::vec(sample, 0..4))
-            .prop_map(|(labels, samples)| ProstSeries { labels, samples, histograms: Vec::new() });
+        let labels = || prop::collection::vec(label.clone(), 0..4);
+        let exemplar = (labels(), -9.0..9.0_f64, any::<i64>())
+            .prop_map(|(labels, value, timestamp)| ProstExemplar { labels, value, timestamp });
+        let (samples, exemplars) =
+            (prop::collection::vec(sample, 0..4), prop::collection::vec(exemplar, 0..3));
+        let series = (labels(), samples, exemplars).prop_map(|(labels, samples, exemplars)| {
+            ProstSeries { labels, samples, exemplars, histograms: Vec::new() }
+        });
         (prop::collection::vec(series, 0..4), prop::collection::vec("[a-z]{0,4}", 0..2))
             .prop_map(|(timeseries, metadata)| ProstRequest { timeseries, metadata })
     }
@@ -233,6 +266,14 @@ mod tests {
                 let labels: Vec<(&str, &str)> =
                     series.labels.iter().map(|label| (&*label.name, &*label.value)).collect();
                 prop_assert_eq!(&read.labels[..], &labels[..]);
+                prop_assert_eq!(read.exemplars.len(), series.exemplars.len());
+                for (exemplar, sent) in read.exemplars.iter().zip(&series.exemplars) {
+                    let labels: Vec<(&str, &str)> =
+                        sent.labels.iter().map(|label| (&*label.name, &*label.value)).collect();
+                    prop_assert_eq!(&exemplar.labels, &labels);
+                    prop_assert_eq!(exemplar.value, sent.value);
+                    prop_assert_eq!(exemplar.timestamp.as_millis(), sent.timestamp);
+                }
                 prop_assert_eq!(read.samples.len(), series.samples.len());
                 for (sample, sent) in read.samples.iter().zip(&series.samples) {
                     prop_assert_eq!(sample.timestamp.as_millis(), sent.timestamp);

@@ -14,6 +14,8 @@ pub(crate) struct ProstSeries {
     pub(crate) labels: Vec<ProstLabel>,
     #[prost(message, repeated, tag = "2")]
     pub(crate) samples: Vec<ProstSample>,
+    #[prost(message, repeated, tag = "3")]
+    pub(crate) exemplars: Vec<ProstExemplar>,
     #[prost(message, repeated, tag = "4")]
     pub(crate) histograms: Vec<ProstHistogram>,
 }
@@ -31,6 +33,16 @@ pub(crate) struct ProstSample {
     #[prost(double, tag = "1")]
     pub(crate) value: f64,
     #[prost(int64, tag = "2")]
+    pub(crate) timestamp: i64,
+}
+
+#[derive(Clone, PartialEq, prost::Message)]
+pub(crate) struct ProstExemplar {
+    #[prost(message, repeated, tag = "1")]
+    pub(crate) labels: Vec<ProstLabel>,
+    #[prost(double, tag = "2")]
+    pub(crate) value: f64,
+    #[prost(int64, tag = "3")]
     pub(crate) timestamp: i64,
 }
 

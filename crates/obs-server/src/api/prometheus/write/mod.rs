@@ -13,11 +13,11 @@ use std::time::Duration;
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use obs_model::{Labels, Sample, Timestamp};
+use obs_model::{Exemplar, Labels, Sample, Timestamp};
 use obs_query::promql::HistogramSample;
 use obs_query::{BatchReport, SeriesStore};
 
-use self::decode::{TimeSeries, WriteRequest};
+use self::decode::{SentExemplar, TimeSeries, WriteRequest};
 use self::room::Place;
 use super::{form, store};
 use crate::router::App;
@@ -135,7 +135,7 @@ fn take_in(
 
 /// Stores what is in a series, but for what is too far ahead.
 fn append(inlet: &Inlet<'_>, series: &TimeSeries<'_>, tally: &mut Outcome) {
-    let TimeSeries { samples, histograms, .. } = series;
+    let TimeSeries { samples, histograms, exemplars, .. } = series;
     let labels = match label_set(&series.labels) {
         Ok(labels) => labels,
         Err(problem) => {
@@ -166,6 +166,9 @@ fn append(inlet: &Inlet<'_>, series: &TimeSeries<'_>, tally: &mut Outcome) {
         if let Some(accepted) = accepted.as_mut().filter(|_| is_stored) {
             accepted.histograms.push(sample.clone());
         }
+    }
+    for exemplar in exemplars {
+        inlet.append_exemplar(&labels, exemplar);
     }
     if let Some(accepted) = accepted.filter(Accepted::has_some) {
         tally.accepted.push((labels, accepted));
@@ -259,6 +262,23 @@ impl Inlet<'_> {
 }
 
 impl Inlet<'_> {
+    /// Stores an exemplar. One that is refused is counted, but no error: as with Prometheus, nobody sends samples again
+    /// for its sake.
+    fn append_exemplar(&self, series: &Labels, sent: &SentExemplar<'_>) {
+        let refused = |reason: &'static str| {
+            metrics::counter!("obskit_remote_write_refused_total", "reason" => reason).increment(1);
+        };
+        if sent.timestamp > self.latest {
+            return refused("exemplar_too_far_ahead");
+        }
+        let Ok(labels) = label_set(&sent.labels) else {
+            return refused("exemplar_invalid_labels");
+        };
+        let exemplar = Exemplar { labels, value: sent.value, timestamp: sent.timestamp };
+        // OK because the store counts what it refuses.
+        let _ = self.store.append_exemplar(series, exemplar);
+    }
+
     /// Whether a sample's time may be; one far ahead would make all others too old.
     fn admit(&self, labels: &Labels, at: Timestamp, tally: &mut Outcome) -> bool {
         let may_be = at <= self.latest;
