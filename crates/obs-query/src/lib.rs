@@ -99,6 +99,6 @@ pub use range::TimeRange;
 pub use selector::{MatchOp, Matcher, Selector};
 pub use stale::{STALE, is_stale};
 pub use store::{
-    BatchReport, ExemplarSeries, Feed, IngestReport, SealedChunk, SeriesId,
+    BatchReport, ChunkStats, ExemplarSeries, Feed, IngestReport, SealedChunk, SeriesId,
     SeriesStore, StoreConfig, StoreStats, describe_metrics,
 };

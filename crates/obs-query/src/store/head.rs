@@ -45,6 +45,11 @@ impl Head {
         self.values.len()
     }
 
+    /// The time of the first sample, in milliseconds.
+    pub(super) fn first_millis(&self) -> Option<i64> {
+        (self.len() > 0).then_some(self.first)
+    }
+
     /// The time of the last sample, in milliseconds.
     pub(super) fn last_millis(&self) -> Option<i64> {
         // OK because the last offset was made of a time that exists.

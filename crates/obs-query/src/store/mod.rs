@@ -97,6 +97,19 @@ pub struct StoreStats {
     pub newest: Option<Timestamp>,
 }
 
+/// How the samples of a store lie.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ChunkStats {
+    /// Sealed chunks, and for each series the open one.
+    pub chunks: usize,
+    /// What the chunks take, in bytes, without labels and index.
+    pub bytes: usize,
+    /// The time of the oldest sample; `None` if there is none.
+    pub oldest: Option<Timestamp>,
+    /// The time of the newest sample; `None` if there is none.
+    pub newest: Option<Timestamp>,
+}
+
 impl SeriesStore {
     /// An empty store.
     #[must_use]
@@ -143,6 +156,25 @@ impl SeriesStore {
         gauge!(tally::BYTES).set(stats.bytes as f64);
         histogram!(tally::INGEST_DURATION).record(started.elapsed().as_secs_f64());
         report
+    }
+
+    /// How the samples lie. Every series is looked at, one block of 256 after the other.
+    #[must_use]
+    pub fn chunk_stats(&self) -> ChunkStats {
+        let mut stats = ChunkStats::default();
+        let (mut oldest, mut newest) = (None::<i64>, None);
+        for block in self.blocks.iter() {
+            for stored in block.read().iter() {
+                stats.chunks += stored.chunks();
+                stats.bytes += stored.bytes();
+                let first = stored.first_millis();
+                oldest = oldest.map_or(first, |oldest| Some(first.unwrap_or(oldest).min(oldest)));
+                newest = newest.max(stored.last_millis());
+            }
+        }
+        stats.oldest = oldest.map(Timestamp::from_millis);
+        stats.newest = newest.map(Timestamp::from_millis);
+        stats
     }
 
     /// How much there is.

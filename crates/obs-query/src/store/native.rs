@@ -40,6 +40,12 @@ impl Natives {
         self.head.last().map(|sample| sample.timestamp.as_millis()).or_else(sealed)
     }
 
+    /// The time of the first histogram, in milliseconds.
+    pub(super) fn first_millis(&self) -> Option<i64> {
+        let open = || self.head.first().map(|sample| sample.timestamp.as_millis());
+        self.sealed.first().map(NativeChunk::start).or_else(open)
+    }
+
     /// The last histogram, if it is not sealed yet.
     pub(super) fn last(&self) -> Option<&HistogramSample> {
         self.head.last()

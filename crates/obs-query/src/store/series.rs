@@ -63,6 +63,20 @@ impl Stored {
         }
     }
 
+    /// The time of the first sample, in milliseconds.
+    pub(super) fn first_millis(&self) -> Option<i64> {
+        let sealed = self.sealed.first().map(Chunk::start);
+        let floats = sealed.or_else(|| self.head.first_millis());
+        let natives = self.natives.as_ref().and_then(|natives| natives.first_millis());
+        floats.into_iter().chain(natives).min()
+    }
+
+    /// How many chunks there are, open ones included.
+    pub(super) fn chunks(&self) -> usize {
+        let natives = self.natives.as_ref().map_or(0, |natives| natives.chunks());
+        self.sealed.len() + usize::from(self.head.len() > 0) + natives
+    }
+
     /// When the oldest chunk ends, in milliseconds; for a series without samples, when it was made.
     pub(super) fn oldest_end(&self) -> i64 {
         let floats = self.sealed.first().map(Chunk::end).or_else(|| self.head.oldest_end());

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use axum::extract::State;
 use axum::response::Response;
+use obs_model::Timestamp;
 use obs_query::{MatchOp, Matcher, Queryable as _, Selector, SeriesStore, TimeRange};
 use serde::Serialize;
 use serde_json::json;
@@ -84,9 +85,16 @@ struct Stat {
 struct HeadStats {
     num_series: usize,
     num_label_pairs: usize,
-    num_samples: usize,
-    chunk_bytes: usize,
+    chunk_count: usize,
+    /// The oldest sample's; the largest number while there is none.
+    min_time: i64,
+    /// The newest sample's; the smallest number while there is none.
     max_time: i64,
+    // What Prometheus does not have.
+    num_samples: usize,
+    num_exemplars: usize,
+    chunk_bytes: usize,
+    memory_in_bytes: usize,
 }
 
 #[derive(Serialize)]
@@ -128,14 +136,18 @@ fn statistics(store: &SeriesStore, limit: usize) -> Result<StoreStatus, Refusal>
         *bytes.entry(name).or_default() += value.len();
     }
     let metrics = by_pair.iter().filter(|((name, _), _)| *name == "__name__");
-    let stats = store.stats();
+    let (stats, chunks) = (store.stats(), store.chunk_stats());
     Ok(StoreStatus {
         head_stats: HeadStats {
             num_series: stats.series,
             num_label_pairs: by_pair.len(),
+            chunk_count: chunks.chunks,
+            min_time: chunks.oldest.map_or(i64::MAX, Timestamp::as_millis),
+            max_time: chunks.newest.map_or(i64::MIN, Timestamp::as_millis),
             num_samples: stats.samples,
-            chunk_bytes: stats.bytes,
-            max_time: stats.newest.unwrap_or_default().as_millis(),
+            num_exemplars: stats.exemplars,
+            chunk_bytes: chunks.bytes,
+            memory_in_bytes: stats.bytes,
         },
         series_count_by_metric_name: top(
             limit,
