@@ -40,6 +40,11 @@
 //!   functions of the same name are counted as one. Build with `debug = "limited"` to tell them apart.
 //! - Lines are those of one sample of each function: read functions, not lines.
 //!
+//! # One thread's stack
+//!
+//! [`ThreadSampler`] says where a single thread is in the code, also one that waits in a system call, without running
+//! anything in its signal handler but a copy.
+//!
 //! # Its own state
 //!
 //! `obskit_profile_runs_total{kind, outcome}` counts runs; [`describe`] registers its help text.
@@ -57,9 +62,11 @@ mod error;
 mod memory;
 mod profile;
 mod self_metrics;
+mod thread_stack;
 
 pub use config::CpuProfileConfig;
 pub use cpu::CpuProfiler;
 pub use error::Error;
 pub use profile::{FunctionCost, Profile};
 pub use self_metrics::describe;
+pub use thread_stack::ThreadSampler;

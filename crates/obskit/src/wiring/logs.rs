@@ -47,7 +47,7 @@ pub(crate) fn start(
     log.output = given.unwrap_or(output);
     log.sinks = sinks;
     log.clock = Arc::clone(clock);
-    log.in_flight = Some(obs_tracing::InFlightConfig::default());
+    log.in_flight = Some(in_flight(settings));
     #[cfg(feature = "errors")]
     if let Some(tracker) = errors {
         log.error_sink = Some(Arc::new(tracker.clone()));
@@ -69,6 +69,30 @@ pub(crate) fn start(
 
 fn failed(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> StartError {
     StartError::part("logging", error)
+}
+
+/// How operations in flight are watched: where profiling is on, with the stacks of threads that are held up.
+fn in_flight(settings: &Settings) -> obs_tracing::InFlightConfig {
+    let mut config = obs_tracing::InFlightConfig::default();
+    #[cfg(feature = "profiling")]
+    if settings.profiling.enabled {
+        // Where stacks cannot be taken, lines go without them.
+        let stacks = obs_profiling::ThreadSampler::install().map(Stacks);
+        config.stacks = stacks.ok().map(|stacks| Arc::new(stacks) as _);
+    }
+    config
+}
+
+/// Lets the log ask the profiler where a thread is in the code.
+#[cfg(feature = "profiling")]
+#[derive(Debug)]
+struct Stacks(obs_profiling::ThreadSampler);
+
+#[cfg(feature = "profiling")]
+impl obs_tracing::ThreadStacks for Stacks {
+    fn stack_of(&self, os_id: u32) -> Option<Vec<String>> {
+        self.0.stack_of(os_id).ok()
+    }
 }
 
 /// Where spans go, when an endpoint is set.
