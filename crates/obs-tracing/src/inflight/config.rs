@@ -50,8 +50,8 @@ pub struct InFlightConfig {
     pub max_names: usize,
     /// What the time is taken from.
     pub time: InFlightTime,
-    /// What can say where a thread is in the code; the line about an operation that blocks then says it. `None` by
-    /// default.
+    /// What can say where a thread is in the code; the line about an operation that blocks then says it, though not more
+    /// than one line in 10 s. `None` by default.
     pub stacks: Option<Arc<dyn ThreadStacks>>,
 }
 
@@ -100,7 +100,7 @@ impl fmt::Debug for InFlightTime {
 
 /// Says where another thread of this process is in the code.
 ///
-/// It is asked by a thread of obskit's own, seldom, and may take some milliseconds.
+/// It is asked by a thread of obskit's own, once in 10 s at most, and may take its time.
 pub trait ThreadStacks: fmt::Debug + Send + Sync {
     /// The functions that the thread is in, the innermost first; `None` when that cannot be told.
     ///

@@ -40,6 +40,8 @@ struct State {
     shown: Vec<&'static str>,
     blocking: Vec<&'static str>,
     lines: HashMap<&'static str, Lines>,
+    /// When a thread was last asked where it is in the code.
+    last_stack: Option<u64>,
 }
 
 /// The lines about the operations of one name.
@@ -115,9 +117,11 @@ impl Report {
 
     /// Says that an operation holds up its thread now.
     fn warn_holding(&self, watch: &Watch, one: &Blocking) {
-        let Some(withheld) = self.may_write(one.place.name(), watch.now(), false) else { return };
+        let now = watch.now();
+        let Some(withheld) = self.may_write(one.place.name(), now, false) else { return };
         let (thread, held_ms) = (one.thread.name.as_deref(), one.time / MILLISECOND);
-        let stack = watch.stacks.as_ref().zip(one.thread.os_id);
+        let stacks = watch.stacks.as_ref().filter(|_| self.may_ask_for_a_stack(now));
+        let stack = stacks.zip(one.thread.os_id);
         let stack = stack.and_then(|(stacks, thread)| stacks.stack_of(thread));
         let stack = stack.map(|stack| stack.join("\n"));
         watch.with_open(one.key, || {
@@ -159,6 +163,16 @@ impl Report {
                 "an operation held up its thread, and the tasks that waited for that thread"
             );
         });
+    }
+
+    /// Whether a thread may be asked where it is in the code: finding names can take a second.
+    fn may_ask_for_a_stack(&self, now: u64) -> bool {
+        let mut state = self.state.lock();
+        let may = state.last_stack.is_none_or(|last| now.saturating_sub(last) >= LINE_EVERY);
+        if may {
+            state.last_stack = Some(now);
+        }
+        may
     }
 
     /// Whether there may be a line about this operation now; if so, how many were withheld before. One that may not be is
