@@ -1,6 +1,7 @@
 //! A file that lines are appended to: rotation, what is kept, and files that others move.
 
 use std::fs;
+#[cfg(any(feature = "file-gzip", feature = "file-zstd"))]
 use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -10,7 +11,7 @@ use obs_model::{ManualClock, SystemClock};
 use obs_tracing::sink::{FileCompression, FileConfig, FileSync, LogSink, RotationPeriod};
 use serde_json::Value;
 
-use crate::support::{Logs, eventually, standing_clock};
+use crate::support::{Logs, eventually, impatient, standing_clock};
 
 struct Folder {
     folder: tempfile::TempDir,
@@ -385,4 +386,30 @@ fn lines_wait_while_the_disk_is_full() {
     logs.send(|| log(1_000..1_001));
     assert_eq!(numbers(&folder.path), (0..1_001).collect::<Vec<_>>());
     logs.close();
+}
+
+#[test]
+#[cfg(unix)]
+fn a_write_that_hangs_is_waited_for_and_not_made_twice() {
+    use std::io::BufRead as _;
+    // A pipe takes 64 KiB, and then nothing until somebody reads.
+    let folder = Folder::new();
+    assert!(std::process::Command::new("mkfifo").arg(&folder.path).status().unwrap().success());
+    let config = folder.config(|_| {});
+    let mut delivery = impatient(&config);
+    delivery.timeout = Duration::from_millis(30);
+    let sink = LogSink::new("pipe", config).with_delivery(delivery);
+    let logs = Logs::with(sink, standing_clock()).unwrap();
+    logs.log(|| log(0..2_000));
+    let error = logs.handle.flush_blocking(Duration::from_millis(200)).unwrap_err();
+    assert!(error.is_undelivered());
+    let pipe = fs::File::open(&folder.path).unwrap();
+    let reader = std::thread::spawn(move || {
+        let lines = std::io::BufReader::new(pipe).lines();
+        let read = |line: String| serde_json::from_str::<Value>(&line).expect("a line is JSON");
+        lines.map(|line| read(line.unwrap())["metadata"]["number"].as_u64().unwrap()).collect()
+    });
+    logs.close();
+    let numbers: Vec<u64> = reader.join().unwrap();
+    assert_eq!(numbers, (0..2_000).collect::<Vec<_>>());
 }
