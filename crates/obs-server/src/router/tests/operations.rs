@@ -113,7 +113,7 @@ async fn the_page_shows_operations_with_everything_escaped() {
         "&lt;import&gt;",
         "&lt;b&gt;a.csv",
         "3 min 20 s",
-        "Running",
+        "Blocks its thread",
         "depth-1",
         "value=\"1s\"",
         "2 open",
