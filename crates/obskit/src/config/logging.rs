@@ -161,6 +161,28 @@ impl Default for TraceSettings {
     }
 }
 
+/// How open spans are watched.
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub struct OperationSettings {
+    /// Whether they are watched; true.
+    pub enabled: bool,
+    /// How long nothing may happen in one, and below it, before it counts as stuck; 30 s.
+    pub stuck_after: Duration,
+    /// How long one may hold a thread of the executor before it counts as blocking; 100 ms.
+    pub blocking_after: Duration,
+}
+
+impl Default for OperationSettings {
+    fn default() -> Self {
+        Self {
+            enabled: true,
+            stuck_after: Duration::from_secs(30),
+            blocking_after: Duration::from_millis(100),
+        }
+    }
+}
+
 pub(super) fn format(text: &str) -> Result<LogFormat, Expected> {
     match text.to_ascii_lowercase().as_str() {
         "json" => Ok(LogFormat::Json),

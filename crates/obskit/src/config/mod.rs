@@ -17,7 +17,7 @@ use std::time::Duration;
 use obs_model::{REDACTED, Redactor};
 
 pub use error::{ConfigError, Origin, Problem};
-pub use logging::{Colors, LogFormat, LogSettings, Redaction, RedactionSettings, TraceSettings};
+pub use logging::{Colors, LogFormat, LogSettings, OperationSettings, Redaction, RedactionSettings, TraceSettings};
 pub use outputs::{
     FileOutputSettings, LogOutputSettings, OutputKind, OutputRotation, SyslogBody,
     SyslogOutputSettings,
@@ -43,6 +43,8 @@ pub struct Settings {
     pub log: LogSettings,
     /// Which traces are exported, how their ids travel, and what is measured of spans.
     pub traces: TraceSettings,
+    /// Operations in flight.
+    pub operations: OperationSettings,
     /// Spans, metrics and log lines by OTLP.
     pub otlp: OtlpSettings,
     /// Metrics by Prometheus remote write.
@@ -302,6 +304,7 @@ impl Default for Settings {
             state: StateSettings { dir: None, max_bytes: 512 << 20 },
             log: LogSettings::default(),
             traces: TraceSettings::default(),
+            operations: OperationSettings::default(),
             otlp: OtlpSettings {
                 endpoint: None,
                 traces_endpoint: None,

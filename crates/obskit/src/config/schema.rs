@@ -198,6 +198,18 @@ settings! {
     "Where lines go, with commas between: `stdout` or `stderr`, `file:/var/log/app.log`, `syslog://host:514` (also `syslog+tcp`, `syslog+tls`, `syslog+unix`). `[[log.output]]` in a file has options.",
     |s, text| s.log.outputs = outputs::list(text)?;
 
+    "operations.enabled", [], "true",
+    "Whether open spans are watched, so that operations that hang or block the executor are found.",
+    |s, text| s.operations.enabled = boolean(text)?;
+
+    "operations.stuck_after", [], "30s",
+    "How long nothing may happen in an operation, and below it, before it counts as stuck.",
+    |s, text| s.operations.stuck_after = duration_within(text, MILLISECOND, 7 * DAY)?;
+
+    "operations.blocking_after", [], "100ms",
+    "How long an operation may hold a thread of the executor before it counts as blocking.",
+    |s, text| s.operations.blocking_after = duration_within(text, MILLISECOND, 7 * DAY)?;
+
     "otlp.endpoint", ["OTEL_EXPORTER_OTLP_ENDPOINT"], "none: nothing is exported",
     "The OTLP collector's base URL (HTTP, protobuf); `/v1/traces`, `/v1/metrics` and `/v1/logs` are added.",
     |s, text| s.otlp.endpoint = Some(http_url(text)?);

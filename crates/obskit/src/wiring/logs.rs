@@ -47,7 +47,7 @@ pub(crate) fn start(
     log.output = given.unwrap_or(output);
     log.sinks = sinks;
     log.clock = Arc::clone(clock);
-    log.in_flight = Some(in_flight(settings));
+    log.in_flight = settings.operations.enabled.then(|| in_flight(settings));
     #[cfg(feature = "errors")]
     if let Some(tracker) = errors {
         log.error_sink = Some(Arc::new(tracker.clone()));
@@ -74,6 +74,8 @@ fn failed(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> StartEr
 /// How operations in flight are watched: where profiling is on, with the stacks of threads that are held up.
 fn in_flight(settings: &Settings) -> obs_tracing::InFlightConfig {
     let mut config = obs_tracing::InFlightConfig::default();
+    config.stuck_after = settings.operations.stuck_after;
+    config.blocking_after = settings.operations.blocking_after;
     #[cfg(feature = "profiling")]
     if settings.profiling.enabled {
         // Where stacks cannot be taken, lines go without them.
