@@ -140,6 +140,12 @@ pub struct TraceSettings {
     pub sampler_share: f64,
     /// Shares for routes and names of spans, of which the first that fits counts before `sampler`.
     pub rules: Vec<(String, f64)>,
+    /// Whether traces that the sampler does not take are exported if they err, or are slow for their route; false.
+    pub tail: bool,
+    /// The names of the baggage of callers that is taken and sent on; none.
+    pub baggage: Vec<String>,
+    /// Those of them that stand on every log line; none.
+    pub baggage_on_lines: Vec<String>,
     /// The forms in which ids travel, as `OTEL_PROPAGATORS` lists them; `tracecontext`.
     pub propagators: String,
     /// How many bytes of memory the spans that finished last are kept in; 4 MiB, and 0 keeps none.
@@ -154,6 +160,9 @@ impl Default for TraceSettings {
             sampler: String::from("parentbased_always_on"),
             sampler_share: 1.0,
             rules: Vec::new(),
+            tail: false,
+            baggage: Vec::new(),
+            baggage_on_lines: Vec::new(),
             propagators: String::from("tracecontext"),
             memory_bytes: 4 << 20,
             span_metrics: 200,

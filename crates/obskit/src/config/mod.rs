@@ -137,6 +137,12 @@ pub struct OtlpSettings {
     pub endpoint: Option<String>,
     /// The full URL for spans, used as it is; it goes before `endpoint`.
     pub traces_endpoint: Option<String>,
+    /// The URL that gets spans while that fails, in the same form.
+    pub traces_fallback: Option<String>,
+    /// How spans are sent; by gRPC when `endpoint` has gRPC's port, else by HTTP, unless set.
+    pub traces_protocol: Option<OtlpProtocol>,
+    /// How spans are compressed; with gzip.
+    pub traces_compression: Compression,
     /// Headers to send along.
     pub headers: Vec<(String, String)>,
     /// An API key, sent as `Authorization: Bearer …`.
@@ -157,6 +163,16 @@ pub struct OtlpSettings {
     pub metrics_interval: Duration,
     /// Log lines.
     pub logs: OtlpLogSettings,
+}
+
+/// How spans are sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum OtlpProtocol {
+    /// Protobuf over HTTP.
+    HttpProtobuf,
+    /// gRPC.
+    Grpc,
 }
 
 /// How what is sent is compressed.
@@ -234,6 +250,9 @@ impl fmt::Debug for OtlpSettings {
         f.debug_struct("OtlpSettings")
             .field("endpoint", &self.endpoint.as_deref().map(redacted))
             .field("traces_endpoint", &self.traces_endpoint.as_deref().map(redacted))
+            .field("traces_fallback", &self.traces_fallback.as_deref().map(redacted))
+            .field("traces_protocol", &self.traces_protocol)
+            .field("traces_compression", &self.traces_compression)
             .field("headers", &names(&self.headers))
             .field("api_key", &self.api_key.as_ref().map(|_| REDACTED))
             .field("timeout", &self.timeout)
@@ -308,6 +327,9 @@ impl Default for Settings {
             otlp: OtlpSettings {
                 endpoint: None,
                 traces_endpoint: None,
+                traces_fallback: None,
+                traces_protocol: None,
+                traces_compression: Compression::Gzip,
                 headers: Vec::new(),
                 api_key: None,
                 timeout: Duration::from_secs(10),

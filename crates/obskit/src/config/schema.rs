@@ -8,6 +8,10 @@ use super::value::{
     pairs, parsed,
 };
 use super::{Settings, WebhookSettings, logging, shipping};
+    Expected, boolean, compression, duration_within, filled, http_url, mebibytes, metrics_exporter,
+    milliseconds, pairs, parsed,
+};
+use super::{LogFormat, OtlpProtocol, Settings, WebhookSettings};
 
 const MILLISECOND: Duration = Duration::from_millis(1);
 const SECOND: Duration = Duration::from_secs(1);
@@ -171,6 +175,10 @@ settings! {
     "What is not looked for in texts: email, phone_number, card_number, bank_account, credential, url_password, web_token, service_key, private_key.",
     |s, text| s.log.redaction.without = logging::kinds(text)?;
 
+    "log.outputs", [], "stdout",
+    "Where lines go, with commas between: `stdout` or `stderr`, `file:/var/log/app.log`, `syslog://host:514` (also `syslog+tcp`, `syslog+tls`, `syslog+unix`). `[[log.output]]` in a file has options.",
+    |s, text| s.log.outputs = outputs::list(text)?;
+
     "traces.sampler", ["OTEL_TRACES_SAMPLER"], "parentbased_always_on",
     "Which traces are exported: always_on, always_off or traceidratio, or one of them after `parentbased_`, which follows the callers.",
     |s, text| s.traces.sampler = logging::sampler(text)?;
@@ -190,13 +198,20 @@ settings! {
     "How many names of spans are measured (`span_requests_total`, `span_errors_total`, `span_duration_ms`); 0 measures none.",
     |s, text| s.traces.span_metrics = parsed(text, "a whole number of names")?;
 
+    "traces.tail", [], "false",
+    "Whether traces that the sampler does not take are exported all the same if they err, or are slow for their own route.",
+    |s, text| s.traces.tail = boolean(text)?;
+
+    "traces.baggage", [], "none",
+    "Names of the baggage of callers that is taken and sent on, with commas between them.",
+    |s, text| s.traces.baggage = logging::names(text);
+
+    "traces.baggage_on_lines", [], "none", "Those of `traces.baggage` that stand on every log line.",
+    |s, text| s.traces.baggage_on_lines = logging::names(text);
+
     "traces.memory_mib", [], "4",
     "How much memory the spans that finished last are kept in, in MiB; 0 keeps none.",
     |s, text| s.traces.memory_bytes = mebibytes(text, 0)?;
-
-    "log.outputs", [], "stdout",
-    "Where lines go, with commas between: `stdout` or `stderr`, `file:/var/log/app.log`, `syslog://host:514` (also `syslog+tcp`, `syslog+tls`, `syslog+unix`). `[[log.output]]` in a file has options.",
-    |s, text| s.log.outputs = outputs::list(text)?;
 
     "operations.enabled", [], "true",
     "Whether open spans are watched, so that operations that hang or block the executor are found.",
@@ -217,6 +232,23 @@ settings! {
     "otlp.traces_endpoint", ["OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"], "none",
     "The full URL for spans, used as it is, before `otlp.endpoint`.",
     |s, text| s.otlp.traces_endpoint = Some(http_url(text)?);
+
+    "otlp.traces_fallback", [], "none",
+    "The full URL that gets spans while the first does not take them; for gRPC the server.",
+    |s, text| s.otlp.traces_fallback = Some(http_url(text)?);
+
+    "otlp.traces_protocol", ["OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "OTEL_EXPORTER_OTLP_PROTOCOL"],
+    "grpc at port 4317, else http/protobuf",
+    "How spans are sent: grpc, to the host and port of the endpoint, or http/protobuf.",
+    |s, text| s.otlp.traces_protocol = Some(match text.to_ascii_lowercase().as_str() {
+        "grpc" => OtlpProtocol::Grpc,
+        "http/protobuf" => OtlpProtocol::HttpProtobuf,
+        _ => return Err(String::from("grpc or http/protobuf")),
+    });
+
+    "otlp.traces_compression", ["OTEL_EXPORTER_OTLP_TRACES_COMPRESSION", "OTEL_EXPORTER_OTLP_COMPRESSION"], "gzip",
+    "How spans are compressed: gzip or none.",
+    |s, text| s.otlp.traces_compression = compression(text)?;
 
     "otlp.headers", ["OTEL_EXPORTER_OTLP_HEADERS"], "none",
     "Headers of an export, as name=value pairs with commas between them.",
@@ -248,6 +280,7 @@ settings! {
     "otlp.metrics_compression", ["OTEL_EXPORTER_OTLP_METRICS_COMPRESSION", "OTEL_EXPORTER_OTLP_COMPRESSION"], "gzip",
     "How exports of metrics are compressed: gzip or none.",
     |s, text| s.otlp.metrics_compression = shipping::compression(text)?;
+    |s, text| s.otlp.metrics_compression = compression(text)?;
 
     "otlp.metrics_interval", ["OTEL_METRIC_EXPORT_INTERVAL"], "60s",
     "How often metrics are pushed by OTLP; the variable is in milliseconds.",

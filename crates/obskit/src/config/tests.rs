@@ -283,6 +283,11 @@ fn how_lines_and_traces_are_chosen_is_read_and_checked() {
         ("OBSKIT_TRACES_RULES", "/health*=0,/checkout=0.5"),
         ("OTEL_PROPAGATORS", "b3, tracecontext"),
         ("OBSKIT_TRACES_SPAN_METRICS", "0"),
+        ("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc"),
+        ("OTEL_EXPORTER_OTLP_COMPRESSION", "none"),
+        ("OBSKIT_TRACES_TAIL", "true"),
+        ("OBSKIT_TRACES_BAGGAGE", "tenant, plan"),
+        ("OBSKIT_TRACES_BAGGAGE_ON_LINES", "tenant"),
     ])
     .unwrap();
     let log = &settings.log;
@@ -297,6 +302,10 @@ fn how_lines_and_traces_are_chosen_is_read_and_checked() {
     assert_eq!((traces.sampler.as_str(), traces.sampler_share), ("traceidratio", 0.25));
     assert_eq!(traces.rules, [("/health*".to_owned(), 0.0), ("/checkout".to_owned(), 0.5)]);
     assert_eq!((log.memory_bytes, traces.span_metrics), (0, 0));
+    assert_eq!(settings.otlp.traces_protocol, Some(OtlpProtocol::Grpc));
+    assert_eq!(settings.otlp.traces_compression, Compression::None);
+    assert!(traces.tail);
+    assert_eq!((&traces.baggage[..], &traces.baggage_on_lines[..]), (&["tenant".to_owned(), "plan".to_owned()][..], &["tenant".to_owned()][..]));
 
     for (name, bad) in [
         ("OBSKIT_LOG_COLORS", "red"),
@@ -310,6 +319,7 @@ fn how_lines_and_traces_are_chosen_is_read_and_checked() {
         ("OTEL_TRACES_SAMPLER_ARG", "1.5"),
         ("OBSKIT_TRACES_RULES", "=1"),
         ("OTEL_PROPAGATORS", "xray"),
+        ("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "http/json"),
     ] {
         let error = environment(&[(name, bad)]).unwrap_err();
         assert!(error.contains(name) && error.contains("expected"), "{name}={bad}: {error}");

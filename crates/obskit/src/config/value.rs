@@ -3,6 +3,8 @@
 use std::str::FromStr;
 use std::time::Duration;
 
+use super::Compression;
+
 /// Why a text is not a value: what would be accepted.
 pub(super) type Expected = String;
 
@@ -73,6 +75,15 @@ pub(super) fn exporters(text: &str) -> Result<String, Expected> {
 /// Anything that reads itself from text.
 pub(super) fn parsed<T: FromStr>(text: &str, expected: &str) -> Result<T, Expected> {
     text.parse().map_err(|_| expected.to_owned())
+}
+
+/// How what is sent is compressed.
+pub(super) fn compression(text: &str) -> Result<Compression, Expected> {
+    match text.to_ascii_lowercase().as_str() {
+        "gzip" => Ok(Compression::Gzip),
+        "none" => Ok(Compression::None),
+        _ => Err(String::from("gzip or none")),
+    }
 }
 
 /// A size in MiB, as bytes.

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use obs_model::{Clock, Resource};
+use obs_tracing::baggage::BaggageConfig;
 use obs_tracing::http::Propagator;
 use obs_tracing::{CallsiteLimit, Colors, LogConfig, LogFormat, LogOutput, TracingHandle};
 #[cfg(feature = "otlp")]
@@ -42,6 +43,7 @@ pub(crate) fn start(
     let traces = &settings.traces;
     log.span_memory = Some(traces.memory_bytes).filter(|bytes| *bytes > 0);
     log.span_metrics = Some(traces.span_metrics).filter(|names| *names > 0);
+    log.baggage = BaggageConfig::of(&traces.baggage).on_lines(&traces.baggage_on_lines);
     log.propagators = Propagator::list(&traces.propagators).map_err(failed)?;
     let (output, sinks) = super::outputs::of(&settings.log);
     log.output = given.unwrap_or(output);
@@ -100,13 +102,28 @@ impl obs_tracing::ThreadStacks for Stacks {
 /// Where spans go, when an endpoint is set.
 #[cfg(feature = "otlp")]
 fn otlp(settings: &Settings) -> Result<Option<obs_tracing::OtlpConfig>, StartError> {
+    use obs_tracing::{OtlpCompression, OtlpConfig, TailConfig};
+
     let otlp = &settings.otlp;
-    let mut config = match (&otlp.traces_endpoint, &otlp.endpoint) {
-        (Some(full), _) => obs_tracing::OtlpConfig::traces(full.as_str()),
-        (None, Some(base)) => obs_tracing::OtlpConfig::new(base),
-        (None, None) => return Ok(None),
+    let is_grpc = otlp.traces_protocol.map(|protocol| protocol == config::OtlpProtocol::Grpc);
+    let mut config = match (&otlp.traces_endpoint, &otlp.endpoint, is_grpc) {
+        (Some(server), _, Some(true)) | (None, Some(server), Some(true)) => {
+            OtlpConfig::grpc(server.as_str())
+        }
+        (Some(full), ..) => OtlpConfig::traces(full.as_str()),
+        (None, Some(base), Some(false)) => {
+            OtlpConfig::traces(format!("{}/v1/traces", base.trim_end_matches('/')))
+        }
+        (None, Some(base), None) => OtlpConfig::new(base),
+        (None, None, _) => return Ok(None),
     };
+    config.fallbacks.extend(otlp.traces_fallback.clone());
     config.timeout = otlp.timeout;
+    config.compression = match otlp.traces_compression {
+        config::Compression::Gzip => OtlpCompression::Gzip,
+        config::Compression::None => OtlpCompression::None,
+    };
+    config.tail = settings.traces.tail.then(TailConfig::default);
     for (name, value) in &otlp.headers {
         config = config.with_header(name.as_str(), value.as_str());
     }
