@@ -16,6 +16,7 @@ use super::transport::{self, Endpoint};
 use super::worker::Worker;
 use super::{OtlpConfig, SCOPE};
 use crate::Error;
+use crate::pipeline::thread;
 use crate::sampling::Tail;
 use crate::spans::SpanState;
 use crate::traces::{Kept, Room, SpanBatch};
@@ -94,8 +95,12 @@ impl SpanQueue {
             timeout: config.timeout,
         });
         let failed = |source| Error::thread(THREAD_NAME, source);
-        let runtime =
-            tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(failed)?;
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            // Threads that look up names or compress belong to the export as well.
+            .on_thread_start(thread::suppress_for_ever)
+            .build()
+            .map_err(failed)?;
         let builder =
             Delivery::builder(transport::delivery(config)).encoder(Request::new(resource, SCOPE));
         let builder = endpoints
