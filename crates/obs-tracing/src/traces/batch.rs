@@ -105,7 +105,17 @@ pub(crate) struct SpanBatch {
 impl SpanBatch {
     /// How many bytes the batch holds on to.
     pub(crate) fn capacity(&self) -> usize {
-        self.heads.capacity() * size_of::<SpanHead>() + self.values.capacity()
+        self.heads.capacity() * size_of::<SpanHead>() + self.values.capacity() + self.told()
+    }
+
+    /// How many bytes the events and links hold on to, without their values.
+    fn told(&self) -> usize {
+        #[cfg(feature = "otlp")]
+        let told = self.events.capacity() * size_of::<EventHead>()
+            + self.links.capacity() * size_of::<Link>();
+        #[cfg(not(feature = "otlp"))]
+        let told = 0;
+        told
     }
 
     pub(crate) fn clear(&mut self) {
@@ -132,11 +142,15 @@ impl SpanBatch {
         Room { limit, step }: Room,
     ) -> bool {
         let Some(place) = span.metadata else { return true };
+        // Growing by a share of what there is copies each byte a few times only.
+        let step = step.max(self.capacity() / 16);
         let mut heads = self.heads.capacity();
         if heads == self.heads.len() {
             heads += (step / size_of::<SpanHead>()).max(1);
         }
-        let Some(room) = limit.checked_sub(heads * size_of::<SpanHead>()) else { return false };
+        let Some(room) = limit.checked_sub(heads * size_of::<SpanHead>() + self.told()) else {
+            return false;
+        };
         if !self.values.make_room(&span.given(), step, room) {
             return false;
         }
@@ -176,7 +190,9 @@ impl SpanBatch {
     ) -> bool {
         let story = &span.story;
         // OK because a story is bounded, so that the batch exceeds its limit by little.
-        let limit = room.limit.saturating_sub(story.values.bytes());
+        let told =
+            story.events.len() * size_of::<EventHead>() + story.links.len() * size_of::<Link>();
+        let limit = room.limit.saturating_sub(story.values.bytes() + told);
         let room = Room { limit, ..room };
         if span.metadata.is_none() || !self.push(span, start, duration, room) {
             return false;
@@ -185,6 +201,8 @@ impl SpanBatch {
             return true;
         }
         let moved = self.values.len() as u32;
+        // OK because there is no bound here that it could not be within.
+        let _ = self.values.make_room(&[&story.values], room.step, usize::MAX);
         self.values.append(&story.values);
         let (events, links) = (self.events.len() as u32, self.links.len() as u32);
         self.events.extend(story.events.iter().map(|event| EventHead {
