@@ -1,5 +1,6 @@
 //! How exported spans get to collectors: by gRPC, compressed, to another endpoint, and again.
 
+use std::collections::HashSet;
 use std::convert::Infallible;
 use std::io::Read as _;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -14,6 +15,7 @@ use http_body_util::{BodyExt, Full};
 use hyper::body::{Frame, Incoming, SizeHint};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo};
+use metrics_util::debugging::DebuggingRecorder;
 use obs_model::Resource;
 use obs_tracing::{OtlpCompression, OtlpConfig};
 use opentelemetry_proto::tonic::collector::trace::v1::{
@@ -22,7 +24,8 @@ use opentelemetry_proto::tonic::collector::trace::v1::{
 use prost::Message;
 use tokio::net::TcpListener;
 
-use crate::support::{PATIENCE, Pipeline};
+use crate::export::{collector, pipeline_to};
+use crate::support::{PATIENCE, Pipeline, series};
 
 /// A body that ends with the status of a call.
 struct Answer(Full<Bytes>, Option<HeaderMap>);
@@ -155,4 +158,40 @@ async fn spans_that_nobody_takes_are_given_up_in_the_end_and_reported() {
     let flushed = tokio::task::spawn_blocking(move || handle.flush_blocking(PATIENCE)).await;
     let error = flushed.unwrap().unwrap_err().to_string();
     assert!(error.contains("2 spans were not exported"), "{error}");
+}
+
+#[tokio::test]
+async fn of_more_spans_than_the_queue_takes_each_is_exported_or_counted() {
+    const SPANS: u64 = 2_000;
+    let (address, received) = collector(StatusCode::OK).await;
+    let pipeline = pipeline_to(address, |otlp| {
+        otlp.queue_spans = 64;
+        otlp.batch_spans = 16;
+    });
+    let recorder = Arc::new(DebuggingRecorder::new());
+    let threads = (0..4).map(|_| {
+        let (dispatch, recorder) = (pipeline.dispatch.clone(), Arc::clone(&recorder));
+        tokio::task::spawn_blocking(move || {
+            metrics::with_local_recorder(&*recorder, || {
+                tracing::dispatcher::with_default(&dispatch, || {
+                    for number in 0..SPANS {
+                        tracing::info_span!("one", number).in_scope(|| tracing::info!("of many"));
+                    }
+                });
+            });
+        })
+    });
+    for thread in threads.collect::<Vec<_>>() {
+        thread.await.unwrap();
+    }
+    pipeline.handle.shutdown(PATIENCE).await.unwrap();
+    let dropped = series(&recorder.snapshotter())
+        .into_iter()
+        .find(|(name, _)| name == "obskit_spans_dropped_total{reason=queue_full}")
+        .map_or(0, |(_, count)| count);
+    let spans = received.spans();
+    let different: HashSet<_> = spans.iter().map(|span| &span.span_id).collect();
+    assert_eq!(different.len(), spans.len(), "no span is exported twice");
+    assert_eq!(spans.len() as u64 + dropped, 4 * SPANS);
+    assert!(dropped > 0 && spans.iter().all(|span| span.events.len() == 1));
 }
