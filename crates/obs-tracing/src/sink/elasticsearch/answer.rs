@@ -122,6 +122,18 @@ mod tests {
         assert_eq!(verdict(401, "", true), Verdict::Permanent);
     }
 
+    proptest::proptest! {
+        #[test]
+        fn any_answer_has_a_meaning_and_never_more_outcomes_than_items(
+            body in r#"(\{"errors":(true|false|1),"items":\[(\{"create":\{"status":[0-9]{0,4}\}\},?){0,4}\]\}|.{0,30})"#,
+            status: u16,
+        ) {
+            if let Verdict::PerItem(outcomes) = verdict(status, &body, true) {
+                proptest::prop_assert_eq!(outcomes.len(), body.matches("create").count());
+            }
+        }
+    }
+
     #[test]
     fn refusals_have_few_reasons() {
         for (error, expected) in [

@@ -115,6 +115,16 @@ mod tests {
         assert_eq!(late.name(Timestamp::from_millis(-1)), "l-31-23");
     }
 
+    proptest::proptest! {
+        #[test]
+        fn what_is_read_names_an_index_on_every_day(text in "[a-z%YmdH._-]{0,12}", at: i64) {
+            if let Ok(pattern) = IndexPattern::parse(&text) {
+                let at = at % (400_000 * DAY_MS);
+                proptest::prop_assert!(is_index_name(&pattern.name(Timestamp::from_millis(at.abs()))));
+            }
+        }
+    }
+
     #[test]
     fn what_elasticsearch_refuses_is_refused() {
         for bad in ["", "Logs", "-logs", "_logs", "a b", "a/b", "a*", "a%", "a%q", "a%%", "a,b"] {

@@ -5,7 +5,8 @@ use obs_delivery::{Answer, Classifier, Verdict};
 use crate::sink::endpoint::Refused;
 
 /// What a line that was not stored counts as in `obskit_log_refused_total`.
-pub(super) const REASONS: [&str; 4] = ["out_of_order", "too_old", "too_large", "invalid"];
+pub(super) const REASONS: [&str; 5] =
+    ["out_of_order", "too_old", "too_large", "unauthorized", "invalid"];
 
 /// How much of a refusal is read: Loki names ten lines at most.
 const REFUSAL_BYTES: usize = 16 * 1_024;
@@ -24,7 +25,11 @@ impl Classifier for LokiAnswers {
         let verdict = Verdict::of_status(answer.status);
         if verdict == Verdict::Permanent {
             let text = String::from_utf8_lossy(answer.body);
-            self.refused.count(reason(&text), lines(&text));
+            let reason = match answer.status {
+                401 | 403 => "unauthorized",
+                _ => reason(&text),
+            };
+            self.refused.count(reason, lines(&text));
         }
         verdict
     }

@@ -1,5 +1,7 @@
 //! From lines to push requests.
 
+use std::hash::{BuildHasher, Hasher, RandomState};
+
 use obs_delivery::{EncodeError, Encoder, Message};
 use obs_model::Timestamp;
 use prost::Message as _;
@@ -30,7 +32,7 @@ impl LokiRender {
             labels,
             line: config.line,
             structured_metadata: config.structured_metadata,
-            times: Times::default(),
+            times: Times::starting_at(RandomState::new().build_hasher().finish()),
         }
     }
 
@@ -100,21 +102,29 @@ impl Render for LokiRender {
 ///
 /// Loki takes a second line of a stream with the same time and text for the first one come again. Lines have
 /// milliseconds, so a number that goes round takes the place of the smaller units: it keeps lines apart and in their
-/// order, and makes a request that is sent twice the same both times.
-#[derive(Debug, Default)]
+/// order, and makes a request that is sent twice the same both times. It begins somewhere else in each process, because
+/// instances of a service that share a stream may say the same in the same millisecond.
+#[derive(Debug)]
 struct Times {
+    start: u64,
     number: u64,
     latest: u64,
 }
 
 impl Times {
-    /// From this number on a new millisecond begins at 0 again, so that the order within one holds.
+    /// After so many lines a new millisecond begins anew, so that the order within one holds.
     const ROUND: u64 = NANOS_PER_MILLI / 2;
+
+    fn starting_at(anywhere: u64) -> Self {
+        let start = anywhere % Self::ROUND;
+        Self { start, number: start, latest: 0 }
+    }
 
     fn next(&mut self, at: Timestamp) -> u64 {
         let millis = u64::try_from(at.as_millis()).unwrap_or(0);
-        if self.number >= NANOS_PER_MILLI || (self.number >= Self::ROUND && millis > self.latest) {
-            self.number = 0;
+        let is_round = self.number >= self.start + Self::ROUND;
+        if self.number >= NANOS_PER_MILLI || (is_round && millis > self.latest) {
+            self.number = self.start;
         }
         self.latest = self.latest.max(millis);
         let nanos = millis.saturating_mul(NANOS_PER_MILLI).saturating_add(self.number);
@@ -142,20 +152,22 @@ mod tests {
 
     #[test]
     fn times_are_never_the_same_and_keep_the_order_of_lines() {
-        let mut times = Times::default();
-        let mut last = 0;
-        for line in 0..3 * NANOS_PER_MILLI {
-            let at = times.next(Timestamp::from_millis((line / 1_000) as i64));
-            assert_eq!(at / NANOS_PER_MILLI, line / 1_000);
-            assert!(at > last || line == 0, "{line}: {at} after {last}");
-            last = at;
+        for start in [0, 1, Times::ROUND - 1, u64::MAX] {
+            let mut times = Times::starting_at(start);
+            let mut last = None;
+            for line in 0..2 * NANOS_PER_MILLI {
+                let at = times.next(Timestamp::from_millis((line / 1_000) as i64));
+                assert_eq!(at / NANOS_PER_MILLI, line / 1_000);
+                assert!(last < Some(at), "{line}: {at} after {last:?}");
+                last = Some(at);
+            }
+            let again = times.next(Timestamp::from_millis(1));
+            assert_eq!(again / NANOS_PER_MILLI, 1);
         }
-        let again = times.next(Timestamp::from_millis(1));
-        assert_eq!(again / NANOS_PER_MILLI, 1);
     }
 
     #[test]
     fn a_time_before_1970_counts_as_1970() {
-        assert_eq!(Times::default().next(Timestamp::from_millis(-5)), 0);
+        assert_eq!(Times::starting_at(0).next(Timestamp::from_millis(-5)), 0);
     }
 }

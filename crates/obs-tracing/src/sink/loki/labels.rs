@@ -183,6 +183,38 @@ mod tests {
         assert!(of(&mut labels, Level::Error, &long).len() < 1_100);
     }
 
+    /// Reads a value back as Go's `strconv.Unquote` does, as far as values are quoted here.
+    fn unquoted(text: &str) -> String {
+        let mut out = String::new();
+        let mut rest = text.chars();
+        while let Some(character) = rest.next() {
+            match character {
+                '\\' => match rest.next().unwrap() {
+                    'n' => out.push('\n'),
+                    'u' => {
+                        let digits: String = rest.by_ref().take(4).collect();
+                        let code = u32::from_str_radix(&digits, 16).unwrap();
+                        out.push(char::from_u32(code).unwrap());
+                    }
+                    other => out.push(other),
+                },
+                '"' => panic!("a quote inside of {text}"),
+                other => out.push(other),
+            }
+        }
+        out
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn any_value_reads_back(value in ".{1,40}") {
+            let json = serde_json::json!({"service": value, "organizationId": "o"}).to_string();
+            let labels = of(&mut labels(1), Level::Info, &json);
+            let quoted = labels.split_once(",service=\"").unwrap().1.strip_suffix("\"}").unwrap();
+            proptest::prop_assert_eq!(unquoted(quoted), value);
+        }
+    }
+
     #[test]
     fn beyond_the_cap_values_become_other_and_known_ones_stay() {
         let mut labels = labels(2);

@@ -39,8 +39,8 @@ const CAPPED: &str = "obskit_loki_capped_label_sets_total";
 ///
 /// Loki's answers 429 and 5xx are tried again, 413 halves the request, and any other refusal is final: what Loki could
 /// store of such a request it has stored. `obskit_log_refused_total{destination,reason}` counts the refused lines, as far
-/// as Loki tells, as `out_of_order`, `too_old`, `too_large` and `invalid`. Lines may arrive twice after an attempt whose
-/// answer was lost; each line has a time of its own, by which Loki knows the second one.
+/// as Loki tells, as `out_of_order`, `too_old`, `too_large`, `unauthorized` and `invalid`. Lines may arrive twice after an
+/// attempt whose answer was lost; each line has a time of its own, by which Loki knows the second one.
 #[derive(Clone, Debug)]
 pub struct LokiConfig {
     endpoints: Vec<Endpoint>,
