@@ -17,7 +17,9 @@ use std::time::Duration;
 use obs_model::{REDACTED, Redactor};
 
 pub use error::{ConfigError, Origin, Problem};
-pub use logging::{Colors, LogFormat, LogSettings, OperationSettings, Redaction, RedactionSettings, TraceSettings};
+pub use logging::{
+    Colors, LogFormat, LogSettings, OperationSettings, Redaction, RedactionSettings, TraceSettings,
+};
 pub use outputs::{
     FileOutputSettings, LogOutputSettings, OutputKind, OutputRotation, SyslogBody,
     SyslogOutputSettings,

@@ -3,15 +3,12 @@
 use std::time::Duration;
 
 use super::outputs;
+use super::outputs;
 use super::value::{
-    Expected, boolean, duration_within, exporters, filled, http_url, mebibytes, milliseconds,
-    pairs, parsed,
-};
-use super::{Settings, WebhookSettings, logging, shipping};
-    Expected, boolean, compression, duration_within, filled, http_url, mebibytes, metrics_exporter,
+    Expected, boolean, compression, duration_within, exporters, filled, http_url, mebibytes,
     milliseconds, pairs, parsed,
 };
-use super::{LogFormat, OtlpProtocol, Settings, WebhookSettings};
+use super::{OtlpProtocol, Settings, WebhookSettings, logging, shipping};
 
 const MILLISECOND: Duration = Duration::from_millis(1);
 const SECOND: Duration = Duration::from_secs(1);

@@ -305,7 +305,10 @@ fn how_lines_and_traces_are_chosen_is_read_and_checked() {
     assert_eq!(settings.otlp.traces_protocol, Some(OtlpProtocol::Grpc));
     assert_eq!(settings.otlp.traces_compression, Compression::None);
     assert!(traces.tail);
-    assert_eq!((&traces.baggage[..], &traces.baggage_on_lines[..]), (&["tenant".to_owned(), "plan".to_owned()][..], &["tenant".to_owned()][..]));
+    assert_eq!(
+        (&traces.baggage[..], &traces.baggage_on_lines[..]),
+        (&["tenant".to_owned(), "plan".to_owned()][..], &["tenant".to_owned()][..])
+    );
 
     for (name, bad) in [
         ("OBSKIT_LOG_COLORS", "red"),
