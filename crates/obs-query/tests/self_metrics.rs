@@ -8,7 +8,7 @@ use metrics::{
     Counter, CounterFn, Gauge, GaugeFn, Histogram, HistogramFn, Key, KeyName, Metadata, Recorder,
     SharedString, Unit,
 };
-use obs_model::{Gather, Labels, ManualClock, MetricFamily, Sample, Timestamp};
+use obs_model::{Exemplar, Gather, Labels, ManualClock, MetricFamily, Sample, Timestamp};
 use obs_query::{SeriesStore, StoreConfig, sample_on_grid};
 
 #[derive(Default)]
@@ -112,6 +112,20 @@ fn whatever_is_refused_or_removed_is_counted_by_reason() {
         store.append(&named("b"), at(1_003)).unwrap();
         store.ingest(Timestamp::from_millis(1_103_000), &Nothing);
         store.append(&named("a"), at(1_104)).unwrap();
+        let exemplar = |seconds: i64, id: &str| Exemplar {
+            labels: Labels::new([("trace_id", id)]).unwrap(),
+            value: 1.0,
+            timestamp: at(seconds).timestamp,
+        };
+        store.append_exemplar(&named("a"), exemplar(1_104, "x")).unwrap();
+        for (series, seconds, id) in [
+            ("a", 1_103, "x"),
+            ("a", 1_000, "x"),
+            ("a", 1_104, &*"x".repeat(121)),
+            ("none", 1_104, "x"),
+        ] {
+            assert!(store.append_exemplar(&named(series), exemplar(seconds, id)).is_err());
+        }
         store.ingest(Timestamp::from_millis(1_105_000), &Nothing);
     });
     for (name, expected) in [
@@ -122,13 +136,18 @@ fn whatever_is_refused_or_removed_is_counted_by_reason() {
         ("obskit_store_dropped_total{reason=unnamed}", 1),
         ("obskit_store_evicted_total{reason=sample_limit}", 3),
         ("obskit_store_evicted_total{reason=retention}", 1),
+        ("obskit_store_exemplars_dropped_total{reason=out_of_order}", 1),
+        ("obskit_store_exemplars_dropped_total{reason=too_old}", 1),
+        ("obskit_store_exemplars_dropped_total{reason=labels_too_long}", 1),
+        ("obskit_store_exemplars_dropped_total{reason=unknown_series}", 1),
+        ("obskit_store_exemplars{}", 1),
         ("obskit_store_series{}", 1),
         ("obskit_store_samples{}", 1),
         ("obskit_store_ingest_duration_seconds{}", 2),
     ] {
         assert_eq!(recorded.value(name), Some(expected), "{name}");
     }
-    assert_eq!(recorded.0.lock().unwrap().len(), 11, "and obskit_store_bytes");
+    assert_eq!(recorded.0.lock().unwrap().len(), 16, "and obskit_store_bytes");
 }
 
 #[test]

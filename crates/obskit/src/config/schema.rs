@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use super::outputs;
-use super::outputs;
 use super::value::{
     Expected, boolean, compression, duration_within, exporters, filled, http_url, mebibytes,
     milliseconds, pairs, parsed,
@@ -276,7 +275,6 @@ settings! {
 
     "otlp.metrics_compression", ["OTEL_EXPORTER_OTLP_METRICS_COMPRESSION", "OTEL_EXPORTER_OTLP_COMPRESSION"], "gzip",
     "How exports of metrics are compressed: gzip or none.",
-    |s, text| s.otlp.metrics_compression = shipping::compression(text)?;
     |s, text| s.otlp.metrics_compression = compression(text)?;
 
     "otlp.metrics_interval", ["OTEL_METRIC_EXPORT_INTERVAL"], "60s",
@@ -301,7 +299,7 @@ settings! {
 
     "otlp.logs_compression", ["OTEL_EXPORTER_OTLP_LOGS_COMPRESSION", "OTEL_EXPORTER_OTLP_COMPRESSION"], "gzip",
     "How exports of log lines are compressed: gzip or none.",
-    |s, text| s.otlp.logs.compression = shipping::compression(text)?;
+    |s, text| s.otlp.logs.compression = compression(text)?;
 
     "otlp.logs_level", [], "trace: all that is logged", "The least important level of log lines that is exported.",
     |s, text| s.otlp.logs.level = parsed(text, LEVEL)?;

@@ -221,12 +221,3 @@ pub(super) fn list(text: &str) -> Result<Vec<String>, Expected> {
         .collect();
     if names.is_empty() { Err(String::from("names with commas between them")) } else { Ok(names) }
 }
-
-/// gzip or none.
-pub(super) fn compression(text: &str) -> Result<Compression, Expected> {
-    match text.to_ascii_lowercase().as_str() {
-        "gzip" => Ok(Compression::Gzip),
-        "none" => Ok(Compression::None),
-        _ => Err(String::from("gzip or none")),
-    }
-}
