@@ -28,6 +28,8 @@ pub struct Obskit {
     pub(crate) profiler: Option<obs_profiling::CpuProfiler>,
     #[cfg(feature = "alerts")]
     pub(crate) alerts: Option<wiring::alerts::AlertPart>,
+    #[cfg(feature = "alerts")]
+    pub(crate) rule_groups: Option<std::sync::Arc<obs_alerts::RuleGroups>>,
     #[cfg(feature = "server")]
     pub(crate) admin_address: Option<SocketAddr>,
 }
@@ -104,6 +106,13 @@ impl Obskit {
     #[must_use]
     pub fn alerts(&self) -> Option<&std::sync::Arc<obs_alerts::AlertEngine>> {
         self.alerts.as_ref().map(|part| &part.engine)
+    }
+
+    /// The groups of `alerts.rule_files`, if there are any and alerts are not switched off.
+    #[cfg(feature = "alerts")]
+    #[must_use]
+    pub fn rule_groups(&self) -> Option<&std::sync::Arc<obs_alerts::RuleGroups>> {
+        self.rule_groups.as_ref()
     }
 
     /// Where the admin listener is, unless it is switched off.

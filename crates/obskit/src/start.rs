@@ -18,6 +18,8 @@ pub(crate) async fn start(mut builder: Builder) -> Result<Obskit, StartError> {
     let resource = wiring::resource(&settings);
     #[cfg(feature = "alerts")]
     let rules = wiring::alerts::prepare(&settings, builder.parts.rules, &builder.parts.channels)?;
+    #[cfg(feature = "alerts")]
+    let rule_files = wiring::rules::prepare(&settings)?;
     #[cfg(feature = "server")]
     let listener = wiring::admin::bind(&settings).await?;
 
@@ -67,6 +69,9 @@ pub(crate) async fn start(mut builder: Builder) -> Result<Obskit, StartError> {
     #[cfg(feature = "alerts")]
     let alerts =
         wiring::alerts::start(&settings, &clock, &series.store, rules, builder.parts.channels)?;
+    #[cfg(feature = "alerts")]
+    let rule_groups =
+        wiring::rules::start(&settings, &clock, &series.store, rule_files, &mut tasks);
 
     let mut obskit = Obskit {
         settings,
@@ -85,6 +90,8 @@ pub(crate) async fn start(mut builder: Builder) -> Result<Obskit, StartError> {
         profiler,
         #[cfg(feature = "alerts")]
         alerts,
+        #[cfg(feature = "alerts")]
+        rule_groups,
         #[cfg(feature = "server")]
         admin_address: None,
     };

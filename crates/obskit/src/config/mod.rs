@@ -41,6 +41,8 @@ pub struct Settings {
     pub metrics: MetricsSettings,
     /// What survives a restart.
     pub state: StateSettings,
+    /// What queries may use.
+    pub query: QuerySettings,
     /// Log lines.
     pub log: LogSettings,
     /// Which traces are exported, how their ids travel, and what is measured of spans.
@@ -129,6 +131,18 @@ pub struct StateSettings {
     pub dir: Option<PathBuf>,
     /// How much of the disk it may take, in bytes; 512 MiB.
     pub max_bytes: u64,
+}
+
+/// What queries may use, of requests and of rule files.
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub struct QuerySettings {
+    /// How many samples a query may have in memory at once; 50,000,000.
+    pub max_samples: usize,
+    /// How long a query may take; 2 minutes.
+    pub timeout: Duration,
+    /// How many queries of requests are evaluated at once; 20.
+    pub max_concurrent: usize,
 }
 
 /// Spans, metrics and log lines by OTLP; nothing is exported without an endpoint.
@@ -222,6 +236,8 @@ pub struct AlertSettings {
     pub webhooks: Vec<WebhookSettings>,
     /// Threshold rules.
     pub rules: Vec<RuleSettings>,
+    /// Prometheus rule files.
+    pub rule_files: Vec<PathBuf>,
 }
 
 /// Health checks.
@@ -323,6 +339,11 @@ impl Default for Settings {
                 max_store_bytes: 128 << 20,
             },
             state: StateSettings { dir: None, max_bytes: 512 << 20 },
+            query: QuerySettings {
+                max_samples: 50_000_000,
+                timeout: Duration::from_secs(120),
+                max_concurrent: 20,
+            },
             log: LogSettings::default(),
             traces: TraceSettings::default(),
             operations: OperationSettings::default(),
@@ -361,6 +382,7 @@ impl Default for Settings {
                 default_rules: true,
                 webhooks: Vec::new(),
                 rules: Vec::new(),
+                rule_files: Vec::new(),
             },
             health: HealthSettings { interval: Duration::from_secs(15) },
             profiling: Switch { enabled: true },

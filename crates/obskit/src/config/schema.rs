@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use super::outputs;
 use super::value::{
-    Expected, boolean, compression, duration_within, exporters, filled, http_url, mebibytes,
-    milliseconds, pairs, parsed,
+    Expected, at_least_one, boolean, compression, duration_within, exporters, filled, http_url,
+    mebibytes, metrics_exporter, milliseconds, pairs, parsed, paths,
 };
 use super::{OtlpProtocol, Settings, WebhookSettings, logging, shipping};
 
@@ -132,6 +132,17 @@ settings! {
 
     "state.max_mib", [], "512", "How much of the disk the state may take, in MiB; above it the oldest samples go first.",
     |s, text| s.state.max_bytes = mebibytes(text, 16)? as u64;
+
+    "query.max_samples", [], "50000000",
+    "How many samples a query may have in memory at once, of a request or of a rule.",
+    |s, text| s.query.max_samples = at_least_one(text, "samples")?;
+
+    "query.timeout", [], "2m", "How long a query may take.",
+    |s, text| s.query.timeout = duration_within(text, MILLISECOND, DAY)?;
+
+    "query.max_concurrent", [], "20",
+    "How many queries of requests are evaluated at once; further ones wait for as long as a query may take.",
+    |s, text| s.query.max_concurrent = at_least_one(text, "queries")?;
 
     "log.level", ["LOG_LEVEL"], "info",
     "A level (trace, debug, info, warn, error) or filter directives such as `info,sqlx=warn`.",
@@ -409,6 +420,10 @@ settings! {
     "alerts.default_rules", [], "true",
     "Whether the default rules (error rate, workflow failure rate, stuck requests, blocked executor, memory) are there beside the service's own.",
     |s, text| s.alerts.default_rules = boolean(text)?;
+
+    "alerts.rule_files", [], "none",
+    "Prometheus rule files to evaluate, with commas between them: recording rules write series, alerting rules have alerts.",
+    |s, text| s.alerts.rule_files = paths(text)?;
 
     "alerts.webhook_url", [], "none",
     "A webhook that is told of every alert; `[[alerts.webhooks]]` in a file names several.",

@@ -85,7 +85,7 @@ fn every_problem_of_a_file_is_reported_with_its_place() {
     let expected = [
         "2:11: metrics.enabled is \"maybe\": expected true or false",
         "3:1: unknown key metrics.sampel_interval: expected one of enabled, business, namespace, idle_timeout, sqlx, exemplars, created_lines, sample_interval, retention, max_series, max_store_mib",
-        "4:2: unknown section \"admim\": expected one of service, metrics, state, log, operations, traces, otlp, remote_write, loki, elasticsearch, errors, alerts, health, profiling, admin, shutdown",
+        "4:2: unknown section \"admim\": expected one of service, metrics, state, query, log, traces, operations, otlp, remote_write, loki, elasticsearch, errors, alerts, health, profiling, admin, shutdown",
         "7:8: admin.port is \"70000\": expected a port from 0 to 65535",
         "8:9: admin.token is not acceptable: expected at least 8 printable ASCII characters without spaces",
         "9:1: this entry of alerts.rules lacks metric, threshold",

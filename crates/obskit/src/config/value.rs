@@ -1,5 +1,6 @@
 //! Reading single values from text.
 
+use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -91,6 +92,19 @@ pub(super) fn mebibytes(text: &str, least: usize) -> Result<usize, Expected> {
     let size = text.parse::<usize>().ok().filter(|size| *size >= least);
     size.and_then(|size| size.checked_mul(1 << 20))
         .ok_or_else(|| format!("a whole number of MiB, at least {least}"))
+}
+
+/// A count that is not 0.
+pub(super) fn at_least_one(text: &str, what: &str) -> Result<usize, Expected> {
+    let count = text.parse::<usize>().ok().filter(|count| *count > 0);
+    count.ok_or_else(|| format!("a whole number of {what}, at least 1"))
+}
+
+/// Paths with commas between them.
+pub(super) fn paths(text: &str) -> Result<Vec<PathBuf>, Expected> {
+    let paths: Vec<PathBuf> =
+        text.split(',').map(str::trim).filter(|path| !path.is_empty()).map(PathBuf::from).collect();
+    if paths.is_empty() { Err(String::from("paths with commas between them")) } else { Ok(paths) }
 }
 
 /// A text with something in it.

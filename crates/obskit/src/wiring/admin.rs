@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use obs_metrics::expose::Created;
 use obs_model::{Clock, Resource};
-use obs_server::{AdminState, Bound, Secret, ServerConfig};
+use obs_server::{AdminState, Bound, PrometheusConfig, Secret, ServerConfig};
 
 use crate::config::Settings;
 use crate::error::StartError;
@@ -25,6 +25,11 @@ pub(crate) async fn bind(settings: &Settings) -> Result<Option<Bound>, StartErro
             false => Created::Hidden,
         },
         shutdown_grace: settings.shutdown_deadline,
+        prometheus: PrometheusConfig {
+            engine: super::query::engine_options(settings),
+            max_concurrent_queries: settings.query.max_concurrent,
+            ..PrometheusConfig::default()
+        },
         ..ServerConfig::default()
     };
     obs_server::bind(config)
@@ -58,6 +63,10 @@ pub(crate) fn serve(
     #[cfg(feature = "alerts")]
     if let Some(alerts) = &obskit.alerts {
         state = state.with_alerts(Arc::clone(&alerts.engine));
+    }
+    #[cfg(feature = "alerts")]
+    if let Some(groups) = &obskit.rule_groups {
+        state = state.with_rule_groups(Arc::clone(groups));
     }
     #[cfg(feature = "health")]
     {

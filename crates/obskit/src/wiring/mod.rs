@@ -16,6 +16,10 @@ pub(crate) mod logs;
 pub(crate) mod outputs;
 #[cfg(feature = "push")]
 pub(crate) mod push;
+#[cfg(any(feature = "server", feature = "alerts"))]
+pub(crate) mod query;
+#[cfg(feature = "alerts")]
+pub(crate) mod rules;
 #[cfg(feature = "metrics")]
 pub(crate) mod series;
 #[cfg(any(feature = "elasticsearch", feature = "loki", feature = "otlp"))]
