@@ -75,17 +75,34 @@ fn extreme(
     window: &Window<'_>,
     better: impl Fn(f64, f64) -> bool,
 ) -> Result<Option<Sample>, crate::Error> {
-    let Some(first) = window.floats.first() else {
-        return Ok(None);
-    };
-    note_ignored(evaluator, window);
-    let mut best = *first;
-    for sample in window.floats {
-        if better(sample.value, best.value) || best.value.is_nan() {
-            best = *sample;
-        }
+    if !window.floats.is_empty() {
+        note_ignored(evaluator, window);
     }
-    Ok(Some(best))
+    Ok(best_of(window.floats, better))
+}
+
+/// As a comparison with the best so far, one sample after the other, comes to.
+///
+/// Each such comparison waits for the one before, so four parts of the samples are gone through at once; the best of the
+/// parts, compared in their order, is the best of all.
+fn best_of(samples: &[Sample], better: impl Fn(f64, f64) -> bool) -> Option<Sample> {
+    let first = *samples.first()?;
+    let pick = |best: Sample, sample: Sample| {
+        if better(sample.value, best.value) || best.value.is_nan() { sample } else { best }
+    };
+    let part = samples.len() / 4;
+    let (one, rest) = samples.split_at(part);
+    let (two, rest) = rest.split_at(part);
+    let (three, rest) = rest.split_at(part);
+    let (four, rest) = rest.split_at(part);
+    let ([a, ..], [b, ..], [c, ..], [d, ..]) = (one, two, three, four) else {
+        return Some(rest.iter().copied().fold(first, pick));
+    };
+    let mut best = [*a, *b, *c, *d];
+    for (((a, b), c), d) in one.iter().zip(two).zip(three).zip(four) {
+        best = [pick(best[0], *a), pick(best[1], *b), pick(best[2], *c), pick(best[3], *d)];
+    }
+    Some(best.into_iter().chain(rest.iter().copied()).fold(best[0], pick))
 }
 
 /// Says that histograms in the window are passed over.
@@ -164,4 +181,31 @@ fn variance(evaluator: &Evaluator<'_>, window: &Window<'_>) -> Option<f64> {
         squares.add(difference * (sample.value - mean.total()));
     }
     Some(squares.total() / count)
+}
+
+#[cfg(test)]
+mod tests {
+    use obs_model::Timestamp;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn the_best_of_four_parts_is_the_best_of_all(
+            values in prop::collection::vec(prop_oneof![Just(f64::NAN), Just(0.0), Just(-0.0), Just(f64::INFINITY), -3.0..3.0], 0..40),
+        ) {
+            let samples: Vec<Sample> = (0..)
+                .zip(&values)
+                .map(|(at, value)| Sample { timestamp: Timestamp::from_millis(at), value: *value })
+                .collect();
+            for better in [|a: f64, b: f64| a > b, |a, b| a < b, |a, b| a >= b, |a, b| a <= b] {
+                let one_by_one = samples.iter().copied().reduce(|best, sample| {
+                    if better(sample.value, best.value) || best.value.is_nan() { sample } else { best }
+                });
+                let found = best_of(&samples, better);
+                prop_assert_eq!(found.map(|one| one.timestamp), one_by_one.map(|one| one.timestamp));
+            }
+        }
+    }
 }
