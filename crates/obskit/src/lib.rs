@@ -29,7 +29,7 @@
 //! | feature | what |
 //! |---|---|
 //! | `metrics` | the recorder behind the `metrics` macros, the exposition, the catalogs, the series store |
-//! | `tracing` | JSON logs, correlation, the tower layer |
+//! | `tracing` | JSON logs to outputs, files and syslog servers, correlation, the tower layers, operations in flight |
 //! | `otlp` | spans and log lines, and with `push` metrics, by OTLP when an endpoint is set |
 //! | `loki` | log lines to Grafana Loki when an endpoint is set |
 //! | `elasticsearch` | log lines to Elasticsearch and OpenSearch when an endpoint is set |
@@ -40,7 +40,7 @@
 //! | `profiling` | CPU profiles |
 //! | `server` | the admin listener and the console |
 //! | `syslog-tls` | log lines to syslog servers over TLS |
-//!
+//! | `state` | samples, and what is not delivered, over a restart |
 //! | `metrics-exporter-prometheus` | metrics through that crate's recorder, where an application has installed it |
 //!
 //! All but the last are on by default, and each builds alone.
@@ -93,4 +93,4 @@ pub use obs_query as query;
 #[cfg(feature = "tracing")]
 pub use obs_tracing as logs;
 #[cfg(feature = "tracing")]
-pub use obs_tracing::{http, spawn};
+pub use obs_tracing::{channel, client, db, grpc, http, spawn, tools, websocket};

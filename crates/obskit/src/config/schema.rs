@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::outputs;
 use super::value::{
     Expected, at_least_one, boolean, compression, duration_within, exporters, filled, http_url,
-    mebibytes, metrics_exporter, milliseconds, pairs, parsed, paths,
+    mebibytes, milliseconds, pairs, parsed, paths,
 };
 use super::{OtlpProtocol, Settings, WebhookSettings, logging, shipping};
 

@@ -66,6 +66,7 @@ pub(crate) fn start(
             state,
         )?);
     }
+    obs_tracing::describe_metrics();
     obs_tracing::install(log).map_err(failed)
 }
 
