@@ -69,6 +69,11 @@ pub(crate) async fn start(mut builder: Builder) -> Result<Obskit, StartError> {
     #[cfg(feature = "alerts")]
     let alerts =
         wiring::alerts::start(&settings, &clock, &series.store, rules, builder.parts.channels)?;
+    #[cfg(all(feature = "alerts", feature = "otlp"))]
+    if let (Some(alerts), Some(sampler)) = (&alerts, logs.tail_sampler()) {
+        let engine = Arc::clone(&alerts.engine);
+        tasks.spawn(wiring::linked::keep(engine, sampler, settings.alerts.check_interval));
+    }
     #[cfg(feature = "alerts")]
     let rule_groups =
         wiring::rules::start(&settings, &clock, &series.store, rule_files, &mut tasks);

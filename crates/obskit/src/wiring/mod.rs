@@ -10,6 +10,8 @@ pub(crate) mod errors;
 mod figures;
 #[cfg(feature = "health")]
 pub(crate) mod health;
+#[cfg(all(feature = "alerts", feature = "otlp"))]
+pub(crate) mod linked;
 #[cfg(feature = "tracing")]
 pub(crate) mod logs;
 #[cfg(feature = "tracing")]

@@ -78,11 +78,10 @@ impl Formatter {
         self.push_header(&mut out, line);
         if self.body == SyslogBody::Message {
             let left = self.max_bytes.saturating_sub(out.len());
-            self.push_element(
-                &mut out,
-                line.members(),
-                left.saturating_sub(text.len()).max(left / 2),
-            );
+            let mark = if self.byte_order_mark { BYTE_ORDER_MARK.len() } else { 0 };
+            // OK because half of what a header leaves of the smallest message is room enough for a text that is cut.
+            let room = left.saturating_sub(1 + mark + text.len()).max(left / 2);
+            self.push_element(&mut out, line.members(), room);
         } else {
             out.push(b'-');
         }

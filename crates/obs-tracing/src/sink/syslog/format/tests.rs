@@ -235,6 +235,24 @@ fn what_is_too_long_is_cut_and_says_so() {
     assert_eq!((nothing.elements.len(), nothing.text), (0, None));
 }
 
+#[test]
+fn a_short_text_keeps_its_room_beside_parameters_that_fill_the_message() {
+    for length in 440..500 {
+        let json = format!(
+            r#"{{"message":"short text","metadata":{{"large":"{}"}}}}"#,
+            "x".repeat(length)
+        );
+        for mark in [false, true] {
+            let bytes = rendered(&json, Level::Info, 600, |config| config.byte_order_mark = mark);
+            assert!(
+                bytes.len() <= 600 && bytes.ends_with(b"short text"),
+                "{length}: {}",
+                bytes.len()
+            );
+        }
+    }
+}
+
 proptest! {
     #[test]
     fn whatever_a_line_holds_the_message_keeps_to_the_grammar_and_to_its_length(
