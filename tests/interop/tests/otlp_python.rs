@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use interop::python;
+use obskit::config::OtlpProtocol;
 use obskit::logs::LogOutput;
 use obskit::model::Context;
 use serde_json::{Value, json};
@@ -20,7 +21,9 @@ const PACKAGES: [&str; 2] = ["opentelemetry-proto>=1.27,<2", "grpcio>=1.60,<2"];
 struct Receiver {
     process: Child,
     said: BufReader<std::process::ChildStdout>,
-    url: String,
+    /// Where it takes OTLP over HTTP, and by gRPC.
+    http: String,
+    grpc: String,
 }
 
 impl Receiver {
@@ -35,7 +38,8 @@ impl Receiver {
         let mut first = String::new();
         said.read_line(&mut first).unwrap();
         let ports: Value = serde_json::from_str(&first).unwrap();
-        Self { process, said, url: format!("http://127.0.0.1:{}", ports["http"]) }
+        let url = |kind: &str| format!("http://127.0.0.1:{}", ports[kind]);
+        Self { process, said, http: url("http"), grpc: url("grpc") }
     }
 
     /// Ends it, and tells what it received.
@@ -90,9 +94,18 @@ fn work() {
     }
 }
 
-#[expect(clippy::print_stderr, reason = "a test that is skipped says so")]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn python_reads_spans_logs_and_metrics_with_their_ids_parents_and_values() {
+    check(false).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn python_reads_the_same_by_grpc() {
+    check(true).await;
+}
+
+#[expect(clippy::print_stderr, reason = "a test that is skipped says so")]
+async fn check(is_grpc: bool) {
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR"));
     let python = match python(folder, "opentelemetry-proto", IMPORT, &PACKAGES) {
         Ok(python) => python,
@@ -102,13 +115,18 @@ async fn python_reads_spans_logs_and_metrics_with_their_ids_parents_and_values()
         }
     };
     let (receiver, lines) = (Receiver::start(&python), Lines::default());
-    let (endpoint, output) = (receiver.url.clone(), lines.clone());
+    let endpoint = if is_grpc { receiver.grpc.clone() } else { receiver.http.clone() };
+    let output = lines.clone();
     let obs = obskit::init("checkout")
         .without_environment()
         .log_output(LogOutput::Writer(Box::new(output)))
         .settings(move |settings| {
             settings.admin.enabled = false;
             settings.otlp.endpoint = Some(endpoint);
+            let protocol = is_grpc.then_some(OtlpProtocol::Grpc);
+            settings.otlp.traces_protocol = protocol;
+            settings.otlp.metrics_protocol = protocol;
+            settings.otlp.logs.protocol = protocol;
             settings.service.version = Some(String::from("1.4.2"));
             settings.shutdown_deadline = Duration::from_secs(30);
         })

@@ -59,6 +59,15 @@ impl Endpoint {
         self.headers.iter().fold(HttpConfig::new(url), secret)
     }
 
+    /// Calls of `method` by gRPC.
+    #[cfg(feature = "otlp")]
+    pub(super) fn grpc(&self, method: &str) -> obs_delivery::GrpcConfig {
+        let config = obs_delivery::GrpcConfig::new(self.url.as_str(), method);
+        self.headers.iter().fold(config, |config, (name, value)| {
+            config.with_secret_header(name.as_str(), value.as_str())
+        })
+    }
+
     pub(super) fn url(&self) -> &str {
         &self.url
     }

@@ -7,7 +7,7 @@ use base64::engine::general_purpose::STANDARD;
 use metrics::{Counter, Label, Unit, describe_counter};
 use obs_delivery::{
     Classifier, Compression, Delivery, Encoder, HttpConfig, HttpTransport, Message, Proxy,
-    TlsConfig,
+    TlsConfig, Transport,
 };
 use obs_model::REDACTED;
 use url::Url;
@@ -123,6 +123,18 @@ impl Endpoint {
     }
 }
 
+#[cfg(feature = "otlp")]
+impl Endpoint {
+    /// Calls of `method` by gRPC.
+    pub(super) fn grpc(&self, method: &str) -> obs_delivery::GrpcConfig {
+        let config = obs_delivery::GrpcConfig::new(self.url.as_str(), method);
+        let config = self.headers.iter().fold(config, |config, (name, value)| {
+            config.with_secret_header(name.as_str(), value.as_str())
+        });
+        config.with_tls(self.tls.clone()).with_proxy(self.proxy.clone())
+    }
+}
+
 impl From<&str> for Endpoint {
     fn from(url: &str) -> Self {
         Self::new(url)
@@ -166,16 +178,29 @@ impl<R: Render + 'static, E: Encoder, C: Classifier + Clone> Protocol<R, E, C> {
     ) -> Result<StartedSink, String> {
         start.delivery.compression = self.compression;
         let clock = start.clock.clone();
-        let mut builder = start.destination().encoder(self.encoder);
-        for (number, endpoint) in endpoints.iter().enumerate() {
+        let transports = endpoints.iter().map(|endpoint| {
             let config = endpoint.http().with_classifier(self.classifier.clone());
-            let transport = HttpTransport::new(config.with_clock(clock.clone()));
-            builder = builder.endpoint(name_of(number), transport.map_err(|e| e.to_string())?);
-        }
-        let delivery = builder.start().map_err(|error| error.to_string())?;
-        let sender = Sender { render: self.render, delivery: delivery.clone() };
-        Ok(StartedSink::delivered(sender, delivery))
+            HttpTransport::new(config.with_clock(clock.clone())).map_err(|e| e.to_string())
+        });
+        let transports: Vec<_> = transports.collect::<Result<_, _>>()?;
+        send(start, self.render, self.encoder, transports)
     }
+}
+
+/// Starts a sink that sends by the first of these transports that works.
+pub(super) fn send(
+    start: SinkStart,
+    render: impl Render + 'static,
+    encoder: impl Encoder,
+    transports: impl IntoIterator<Item = impl Transport>,
+) -> Result<StartedSink, String> {
+    let mut builder = start.destination().encoder(encoder);
+    for (number, transport) in transports.into_iter().enumerate() {
+        builder = builder.endpoint(name_of(number), transport);
+    }
+    let delivery = builder.start().map_err(|error| error.to_string())?;
+    let sender = Sender { render, delivery: delivery.clone() };
+    Ok(StartedSink::delivered(sender, delivery))
 }
 
 /// The value of the `endpoint` label.

@@ -26,6 +26,7 @@ pub use outputs::{
 };
 pub use rules::{RuleSettings, SignalKind, WebhookSettings};
 pub use schema::{Setting, reference};
+pub(crate) use shipping::OtlpTarget;
 pub use shipping::{ElasticsearchSettings, LokiSettings, OtlpLogSettings};
 
 /// Everything that can be set, with its defaults.
@@ -157,6 +158,8 @@ pub struct OtlpSettings {
     pub traces_fallback: Option<String>,
     /// How spans are sent; by gRPC when `endpoint` has gRPC's port, else by HTTP, unless set.
     pub traces_protocol: Option<OtlpProtocol>,
+    /// How metrics are sent; in the same way.
+    pub metrics_protocol: Option<OtlpProtocol>,
     /// How spans are compressed; with gzip.
     pub traces_compression: Compression,
     /// Headers to send along.
@@ -270,6 +273,7 @@ impl fmt::Debug for OtlpSettings {
             .field("traces_endpoint", &self.traces_endpoint.as_deref().map(redacted))
             .field("traces_fallback", &self.traces_fallback.as_deref().map(redacted))
             .field("traces_protocol", &self.traces_protocol)
+            .field("metrics_protocol", &self.metrics_protocol)
             .field("traces_compression", &self.traces_compression)
             .field("headers", &names(&self.headers))
             .field("api_key", &self.api_key.as_ref().map(|_| REDACTED))
@@ -352,6 +356,7 @@ impl Default for Settings {
                 traces_endpoint: None,
                 traces_fallback: None,
                 traces_protocol: None,
+                metrics_protocol: None,
                 traces_compression: Compression::Gzip,
                 headers: Vec::new(),
                 api_key: None,

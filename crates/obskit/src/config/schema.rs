@@ -7,7 +7,7 @@ use super::value::{
     Expected, at_least_one, boolean, compression, duration_within, exporters, filled, http_url,
     mebibytes, milliseconds, pairs, parsed, paths,
 };
-use super::{OtlpProtocol, Settings, WebhookSettings, logging, shipping};
+use super::{Settings, WebhookSettings, logging, shipping};
 
 const MILLISECOND: Duration = Duration::from_millis(1);
 const SECOND: Duration = Duration::from_secs(1);
@@ -247,11 +247,15 @@ settings! {
     "otlp.traces_protocol", ["OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "OTEL_EXPORTER_OTLP_PROTOCOL"],
     "grpc at port 4317, else http/protobuf",
     "How spans are sent: grpc, to the host and port of the endpoint, or http/protobuf.",
-    |s, text| s.otlp.traces_protocol = Some(match text.to_ascii_lowercase().as_str() {
-        "grpc" => OtlpProtocol::Grpc,
-        "http/protobuf" => OtlpProtocol::HttpProtobuf,
-        _ => return Err(String::from("grpc or http/protobuf")),
-    });
+    |s, text| s.otlp.traces_protocol = Some(shipping::protocol(text)?);
+
+    "otlp.metrics_protocol", ["OTEL_EXPORTER_OTLP_METRICS_PROTOCOL", "OTEL_EXPORTER_OTLP_PROTOCOL"],
+    "grpc at port 4317, else http/protobuf", "How metrics are sent by OTLP, in the same way.",
+    |s, text| s.otlp.metrics_protocol = Some(shipping::protocol(text)?);
+
+    "otlp.logs_protocol", ["OTEL_EXPORTER_OTLP_LOGS_PROTOCOL", "OTEL_EXPORTER_OTLP_PROTOCOL"],
+    "grpc at port 4317, else http/protobuf", "How log lines are sent by OTLP, in the same way.",
+    |s, text| s.otlp.logs.protocol = Some(shipping::protocol(text)?);
 
     "otlp.traces_compression", ["OTEL_EXPORTER_OTLP_TRACES_COMPRESSION", "OTEL_EXPORTER_OTLP_COMPRESSION"], "gzip",
     "How spans are compressed: gzip or none.",

@@ -6,7 +6,10 @@ use std::time::Duration;
 use obs_model::{Level, REDACTED};
 
 use super::value::Expected;
-use super::{Compression, Origin, Problem, Settings, names, redacted};
+use super::{Compression, Origin, OtlpProtocol, OtlpSettings, Problem, Settings, names, redacted};
+
+/// The port on which collectors take OTLP by gRPC.
+const GRPC_PORT: &str = ":4317";
 
 /// Log lines to Grafana Loki; nothing is sent without an endpoint.
 #[derive(Clone)]
@@ -70,6 +73,8 @@ pub struct OtlpLogSettings {
     pub endpoint: Option<String>,
     /// Headers to send along, in place of those of all exports.
     pub headers: Option<Vec<(String, String)>>,
+    /// How they are sent; by gRPC when the collector's base URL has gRPC's port, else by HTTP, unless set.
+    pub protocol: Option<OtlpProtocol>,
     /// How long one export may take; as any export unless set.
     pub timeout: Option<Duration>,
     /// How exports are compressed; with gzip.
@@ -118,6 +123,7 @@ impl Default for OtlpLogSettings {
             enabled: true,
             endpoint: None,
             headers: None,
+            protocol: None,
             timeout: None,
             compression: Compression::Gzip,
             level: Level::Trace,
@@ -168,10 +174,43 @@ impl fmt::Debug for OtlpLogSettings {
             .field("enabled", &self.enabled)
             .field("endpoint", &self.endpoint.as_deref().map(redacted))
             .field("headers", &self.headers.as_deref().map(names))
+            .field("protocol", &self.protocol)
             .field("timeout", &self.timeout)
             .field("compression", &self.compression)
             .field("level", &self.level)
             .finish()
+    }
+}
+
+/// Where one signal goes by OTLP.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum OtlpTarget {
+    /// The URL that is posted to.
+    Http(String),
+    /// The server that is called.
+    Grpc(String),
+}
+
+impl OtlpSettings {
+    /// Where a signal goes whose own settings are these, when an endpoint is set; `path` is added to the base URL where
+    /// it goes by HTTP.
+    pub(crate) fn target(
+        &self,
+        protocol: Option<OtlpProtocol>,
+        own: Option<&String>,
+        path: &str,
+    ) -> Option<OtlpTarget> {
+        let base = self.endpoint.as_deref().map(|base| base.trim_end_matches('/'));
+        let is_grpc = match protocol {
+            Some(protocol) => protocol == OtlpProtocol::Grpc,
+            None => own.is_none() && base.is_some_and(|base| base.ends_with(GRPC_PORT)),
+        };
+        Some(match (own, is_grpc) {
+            (Some(own), true) => OtlpTarget::Grpc(own.clone()),
+            (Some(own), false) => OtlpTarget::Http(own.clone()),
+            (None, true) => OtlpTarget::Grpc(base?.to_owned()),
+            (None, false) => OtlpTarget::Http(format!("{}{path}", base?)),
+        })
     }
 }
 
@@ -209,6 +248,15 @@ pub(super) fn validate(settings: &Settings, problems: &mut Vec<Problem>) {
             fallback.is_none() || endpoint.is_some(),
             ".fallback is set without an endpoint: expected both",
         );
+    }
+}
+
+/// How something is sent by OTLP.
+pub(super) fn protocol(text: &str) -> Result<OtlpProtocol, Expected> {
+    match text.trim().to_ascii_lowercase().as_str() {
+        "grpc" => Ok(OtlpProtocol::Grpc),
+        "http/protobuf" => Ok(OtlpProtocol::HttpProtobuf),
+        _ => Err(String::from("grpc or http/protobuf")),
     }
 }
 

@@ -9,6 +9,8 @@ use obs_tracing::{CallsiteLimit, Colors, LogConfig, LogFormat, LogOutput, Tracin
 #[cfg(feature = "otlp")]
 use obs_tracing::{Sampler, Sampling};
 
+#[cfg(feature = "otlp")]
+use crate::config::OtlpTarget;
 use crate::config::{self, Settings};
 use crate::error::StartError;
 
@@ -106,17 +108,11 @@ fn otlp(settings: &Settings) -> Result<Option<obs_tracing::OtlpConfig>, StartErr
     use obs_tracing::{OtlpCompression, OtlpConfig, TailConfig};
 
     let otlp = &settings.otlp;
-    let is_grpc = otlp.traces_protocol.map(|protocol| protocol == config::OtlpProtocol::Grpc);
-    let mut config = match (&otlp.traces_endpoint, &otlp.endpoint, is_grpc) {
-        (Some(server), _, Some(true)) | (None, Some(server), Some(true)) => {
-            OtlpConfig::grpc(server.as_str())
-        }
-        (Some(full), ..) => OtlpConfig::traces(full.as_str()),
-        (None, Some(base), Some(false)) => {
-            OtlpConfig::traces(format!("{}/v1/traces", base.trim_end_matches('/')))
-        }
-        (None, Some(base), None) => OtlpConfig::new(base),
-        (None, None, _) => return Ok(None),
+    let target = otlp.target(otlp.traces_protocol, otlp.traces_endpoint.as_ref(), "/v1/traces");
+    let mut config = match target {
+        Some(OtlpTarget::Http(url)) => OtlpConfig::traces(url),
+        Some(OtlpTarget::Grpc(server)) => OtlpConfig::grpc(server),
+        None => return Ok(None),
     };
     config.fallbacks.extend(otlp.traces_fallback.clone());
     config.timeout = otlp.timeout;

@@ -114,30 +114,41 @@ fn otlp(
 ) -> Result<Option<Pusher>, StartError> {
     use obs_metrics::push::otlp;
 
-    use crate::config::Compression;
+    use crate::config::{Compression, OtlpTarget};
 
     const NAME: &str = "otlp_metrics";
     let from = &settings.otlp;
-    let url = match (&from.metrics_endpoint, &from.endpoint) {
-        _ if !from.metrics => return Ok(None),
-        (Some(full), _) => full.clone(),
-        (None, Some(base)) => format!("{}/v1/metrics", base.trim_end_matches('/')),
-        (None, None) => return Ok(None),
+    let own = from.metrics_endpoint.as_ref();
+    let Some(target) =
+        from.target(from.metrics_protocol, own, "/v1/metrics").filter(|_| from.metrics)
+    else {
+        return Ok(None);
     };
+    let (OtlpTarget::Http(url) | OtlpTarget::Grpc(url)) = &target;
     let headers = from.metrics_headers.as_ref().unwrap_or(&from.headers);
-    let mut endpoint = with_headers(Endpoint::new(url), headers);
+    let mut endpoint = with_headers(Endpoint::new(url.as_str()), headers);
     if let Some(key) = &from.api_key {
         endpoint = endpoint.with_bearer_token(key);
     }
     let mut config = otlp::OtlpConfig::new(resource.clone());
     config.interval = from.metrics_interval;
-    config.compression = match from.metrics_compression {
+    let compression = match from.metrics_compression {
         Compression::Gzip => otlp::Compression::Gzip,
         Compression::None => otlp::Compression::None,
     };
     let mut queue = otlp::delivery_config(NAME);
     queue.timeout = from.metrics_timeout.unwrap_or(from.timeout);
-    let transport = otlp::transport(&endpoint, NAME).map_err(failed)?;
-    let delivery = Delivery::start(queue, transport).map_err(failed)?;
+    let delivery = match target {
+        OtlpTarget::Http(_) => {
+            config.compression = compression;
+            Delivery::start(queue, otlp::transport(&endpoint, NAME).map_err(failed)?)
+        }
+        OtlpTarget::Grpc(_) => {
+            config.compression = otlp::Compression::None;
+            let transport = otlp::grpc_transport(&endpoint, NAME, compression).map_err(failed)?;
+            Delivery::start(queue, transport)
+        }
+    };
+    let delivery = delivery.map_err(failed)?;
     otlp::start(config, registry, delivery).map(Some).map_err(failed)
 }

@@ -155,7 +155,7 @@ fn elasticsearch(settings: &Settings) -> Option<Wanted> {
 fn otlp(settings: &Settings) -> Option<Wanted> {
     use obs_tracing::sink::OtlpLogsConfig;
 
-    use crate::config::Compression;
+    use crate::config::{Compression, OtlpTarget};
 
     let (all, from) = (&settings.otlp, &settings.otlp.logs);
     let endpoint = |url: &String| {
@@ -166,11 +166,12 @@ fn otlp(settings: &Settings) -> Option<Wanted> {
             None => endpoint,
         }
     };
-    let mut logs = match (&from.endpoint, &all.endpoint) {
-        _ if !from.enabled => return None,
-        (Some(full), _) => OtlpLogsConfig::logs(endpoint(full)),
-        (None, Some(base)) => OtlpLogsConfig::new(endpoint(base)),
-        (None, None) => return None,
+    if !from.enabled {
+        return None;
+    }
+    let mut logs = match all.target(from.protocol, from.endpoint.as_ref(), "/v1/logs")? {
+        OtlpTarget::Http(url) => OtlpLogsConfig::logs(endpoint(&url)),
+        OtlpTarget::Grpc(server) => OtlpLogsConfig::grpc(endpoint(&server)),
     };
     if from.compression == Compression::None {
         logs = logs.without_compression();

@@ -22,7 +22,7 @@ use obs_delivery::{Delivery, DeliveryConfig};
 use obs_model::{Clock, Resource, SystemClock};
 
 use self::encode::Encoder;
-pub use self::transport::transport;
+pub use self::transport::{grpc_transport, transport};
 use super::{Pusher, Source, grid};
 use crate::error::{Error, Kind};
 

@@ -18,11 +18,18 @@ pub(super) struct LogsAnswers {
     pub(super) refused: Refused,
 }
 
+impl LogsAnswers {
+    /// Counts the records that an answer says were not stored.
+    pub(super) fn count_rejected(&self, answer: &[u8]) {
+        self.refused.count(REASONS[0], rejected(answer));
+    }
+}
+
 impl Classifier for LogsAnswers {
     fn classify(&self, answer: &Answer<'_>) -> Verdict {
         match answer.status {
             200..=299 => {
-                self.refused.count(REASONS[0], rejected(answer.body));
+                self.count_rejected(answer.body);
                 Verdict::Delivered
             }
             429 | 502 | 503 | 504 => Verdict::Passing,

@@ -5,7 +5,7 @@ mod encode;
 
 use std::sync::Arc;
 
-use obs_delivery::Compression;
+use obs_delivery::{Compression, GrpcTransport};
 
 use self::answer::{LogsAnswers, REASONS};
 use self::encode::{LogRecords, LogsEncoder};
@@ -14,7 +14,10 @@ use super::{IntoSink, SinkStart, StartedSink};
 
 const PATH: &str = "/v1/logs";
 
-/// Log lines by OTLP over HTTP, as protobuf: to an OpenTelemetry collector, or to whatever speaks its protocol.
+/// The call that takes logs.
+const EXPORT: &str = "/opentelemetry.proto.collector.logs.v1.LogsService/Export";
+
+/// Log lines by OTLP, as protobuf over HTTP or by gRPC: to an OpenTelemetry collector, or to whatever speaks its protocol.
 ///
 /// A line becomes a log record: its target is the scope, its message the body, its level the severity, and it has the
 /// trace, the span and the flag of a trace that is exported. Attributes are the members of `metadata`, the ids as
@@ -36,9 +39,10 @@ const PATH: &str = "/v1/logs";
 /// answer was lost: OTLP has nothing to know them by.
 #[derive(Clone, Debug)]
 pub struct OtlpLogsConfig {
-    /// Each with its path.
+    /// Each with its path, if it has one.
     endpoints: Vec<Endpoint>,
     compression: Compression,
+    is_grpc: bool,
 }
 
 impl OtlpLogsConfig {
@@ -52,13 +56,21 @@ impl OtlpLogsConfig {
     /// The URL that logs are posted to, as in `OTEL_EXPORTER_OTLP_LOGS_ENDPOINT`: nothing is added.
     #[must_use]
     pub fn logs(endpoint: impl Into<Endpoint>) -> Self {
-        Self { endpoints: vec![endpoint.into()], compression: Compression::Gzip(1) }
+        let compression = Compression::Gzip(1);
+        Self { endpoints: vec![endpoint.into()], compression, is_grpc: false }
+    }
+
+    /// A server that takes logs by gRPC: `http://host:port` or, with TLS, `https://host:port`.
+    #[must_use]
+    pub fn grpc(server: impl Into<Endpoint>) -> Self {
+        Self { is_grpc: true, ..Self::logs(server) }
     }
 
     /// This configuration with one more collector by its base URL, which takes over while those before it fail.
     #[must_use]
     pub fn with_fallback(mut self, endpoint: impl Into<Endpoint>) -> Self {
-        self.endpoints.push(endpoint.into().at(PATH));
+        let endpoint = endpoint.into();
+        self.endpoints.push(if self.is_grpc { endpoint } else { endpoint.at(PATH) });
         self
     }
 
@@ -76,10 +88,24 @@ impl IntoSink for OtlpLogsConfig {
     }
 
     fn start(self: Box<Self>, start: SinkStart) -> Result<StartedSink, String> {
+        let render = LogRecords::new(&start.resource, Arc::clone(&start.clock));
+        let refused = Refused::bind(&start.name, &REASONS);
+        if self.is_grpc {
+            let transports = self.endpoints.iter().map(|server| {
+                let answers = LogsAnswers { refused: refused.clone() };
+                let config = server
+                    .grpc(EXPORT)
+                    .with_compression(self.compression)
+                    .with_answer(move |answer| answers.count_rejected(answer));
+                GrpcTransport::new(config).map_err(|error| error.to_string())
+            });
+            let transports: Vec<_> = transports.collect::<Result<_, _>>()?;
+            return endpoint::send(start, render, LogsEncoder, transports);
+        }
         let protocol = Protocol {
-            render: LogRecords::new(&start.resource, Arc::clone(&start.clock)),
+            render,
             encoder: LogsEncoder,
-            classifier: LogsAnswers { refused: Refused::bind(&start.name, &REASONS) },
+            classifier: LogsAnswers { refused },
             compression: self.compression,
         };
         protocol.start(start, &self.endpoints)
