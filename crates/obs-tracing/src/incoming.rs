@@ -1,6 +1,9 @@
 //! Work that another service asked for: its context, and its span as a part of the caller's trace.
 
-use obs_model::{Baggage, Context, CorrelationId, SpanId, TraceId};
+use std::borrow::Cow;
+use std::sync::LazyLock;
+
+use obs_model::{Baggage, Context, CorrelationId, Redactor, SpanId, TraceId};
 use tracing::Span;
 
 use crate::spans::ids::{SpanIds, random_span_id, random_trace_id, with_incoming};
@@ -12,6 +15,13 @@ pub(crate) struct Caller {
     pub(crate) parent: Option<(TraceId, SpanId)>,
     /// Whether it samples, if it has decided.
     pub(crate) sampled: Option<bool>,
+}
+
+/// The correlation id of a caller, unless there is a secret in it: it would travel on to every line and every callee.
+pub(crate) fn correlation_of(text: &[u8]) -> Option<CorrelationId> {
+    static REDACTOR: LazyLock<Redactor> = LazyLock::new(Redactor::new);
+    let id = CorrelationId::from_bytes(text).ok()?;
+    matches!(REDACTOR.text(id.as_str()), Cow::Borrowed(_)).then_some(id)
 }
 
 /// What comes from a caller.

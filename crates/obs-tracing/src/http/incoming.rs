@@ -8,7 +8,7 @@ use super::propagate::BAGGAGE_HEADER;
 use super::propagate::with_propagators;
 use super::propagation::{self, single};
 use crate::baggage;
-use crate::incoming::Incoming;
+use crate::incoming::{Incoming, correlation_of};
 
 /// What the headers say, and the correlation id for the response.
 pub(crate) fn read(headers: &HeaderMap) -> (Incoming, HeaderValue) {
@@ -22,7 +22,7 @@ pub(crate) fn read(headers: &HeaderMap) -> (Incoming, HeaderValue) {
 /// The request's own correlation id when it is valid, else a new one.
 fn correlation(headers: &HeaderMap) -> (CorrelationId, HeaderValue) {
     if let Some(value) = single(headers, &CORRELATION_HEADER)
-        && let Ok(id) = CorrelationId::from_bytes(value.as_bytes())
+        && let Some(id) = correlation_of(value.as_bytes())
     {
         return (id, value.clone());
     }
