@@ -10,6 +10,7 @@ pub(crate) mod alerts;
 pub(crate) mod errors;
 #[cfg(feature = "health")]
 pub(crate) mod health;
+#[cfg(feature = "tracing")]
 pub(crate) mod loglevel;
 #[cfg(feature = "tracing")]
 pub(crate) mod logs;
@@ -18,6 +19,7 @@ pub(crate) mod metrics;
 pub(crate) mod pprof;
 pub(crate) mod prometheus;
 pub(crate) mod series;
+#[cfg(feature = "tracing")]
 pub(crate) mod spans;
 #[cfg(feature = "tracing")]
 pub(crate) mod traces;

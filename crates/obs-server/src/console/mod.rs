@@ -10,6 +10,7 @@ mod layout;
 pub(crate) mod login;
 #[cfg(feature = "tracing")]
 pub(crate) mod logs;
+#[cfg(feature = "tracing")]
 pub(crate) mod operations;
 pub(crate) mod overview;
 pub(crate) mod profiles;

@@ -4,7 +4,8 @@
 //! A sink that sends lines away does so through `obs-delivery`, on a runtime of its own, whose logs are dropped: so a
 //! service whose executor is blocked still ships what it said, and shipping never causes lines that would be shipped.
 //!
-//! Ready-made kinds are [`FileConfig`], for files that are rotated, and `SyslogConfig`. Others are an [`IntoSink`] or a
+//! Ready-made kinds are [`FileConfig`], for files that are rotated, `SyslogConfig`, `LokiConfig`, `ElasticsearchConfig` and
+//! `OtlpLogsConfig`. Others are an [`IntoSink`] or a
 //! [`LineSink`] of one's own.
 
 #[cfg(feature = "elasticsearch")]
@@ -34,7 +35,6 @@ use std::sync::Arc;
 use obs_delivery::{Delivery, DeliveryBuilder, DeliveryConfig, Overflow, Priority, Spool};
 use obs_model::{Clock, FieldValue, Level, Resource};
 
-#[cfg(feature = "loki")]
 #[cfg(feature = "elasticsearch")]
 pub use elasticsearch::ElasticsearchConfig;
 #[cfg(any(feature = "elasticsearch", feature = "loki", feature = "otlp"))]
