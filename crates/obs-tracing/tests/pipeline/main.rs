@@ -12,6 +12,7 @@ mod export;
 mod finished;
 #[cfg(feature = "http")]
 mod grpc;
+mod huge;
 mod in_flight;
 mod lines;
 mod logger;
