@@ -6,13 +6,10 @@ use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
 use obs_model::{METRIC_NAME_LABEL, is_valid_label_name};
-use regex::{Regex, RegexBuilder};
 
-use super::{dialect, literal};
+use super::literal;
+use super::pattern::Pattern;
 use crate::Error;
-
-/// The largest compiled regular expression, in bytes: enough for an alternation of some thousand words.
-const MAX_COMPILED_BYTES: usize = 1 << 20;
 
 /// How a label's value is compared.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -59,7 +56,7 @@ pub struct Matcher {
     op: MatchOp,
     value: Arc<str>,
     /// Set for the two operators that take a regular expression.
-    regex: Option<Regex>,
+    pattern: Option<Arc<Pattern>>,
 }
 
 impl Matcher {
@@ -72,25 +69,29 @@ impl Matcher {
     ///
     /// The value of a regular-expression operator is not a regular expression or compiles to more than 1 MiB.
     pub fn new(label: &str, op: MatchOp, value: &str) -> Result<Self, Error> {
-        let regex = match op {
+        let pattern = match op {
             MatchOp::Equal | MatchOp::NotEqual => None,
-            MatchOp::Regex | MatchOp::NotRegex => Some(compile(value).map_err(|message| {
-                Error::matcher(format!("{label}{}{}", op.as_str(), literal::Quoted(value)), message)
-            })?),
+            MatchOp::Regex | MatchOp::NotRegex => {
+                let pattern = Pattern::new(value).map_err(|message| {
+                    let matcher = format!("{label}{}{}", op.as_str(), literal::Quoted(value));
+                    Error::matcher(matcher, message)
+                })?;
+                Some(Arc::new(pattern))
+            }
         };
-        Ok(Self { label: label.into(), op, value: value.into(), regex })
+        Ok(Self { label: label.into(), op, value: value.into(), pattern })
     }
 
     /// `label="value"`.
     #[must_use]
     pub fn equal(label: &str, value: &str) -> Self {
-        Self { label: label.into(), op: MatchOp::Equal, value: value.into(), regex: None }
+        Self { label: label.into(), op: MatchOp::Equal, value: value.into(), pattern: None }
     }
 
     /// `label!="value"`.
     #[must_use]
     pub fn not_equal(label: &str, value: &str) -> Self {
-        Self { label: label.into(), op: MatchOp::NotEqual, value: value.into(), regex: None }
+        Self { label: label.into(), op: MatchOp::NotEqual, value: value.into(), pattern: None }
     }
 
     /// The label that it is about.
@@ -114,47 +115,20 @@ impl Matcher {
     /// Whether a value of the label meets the condition; an absent label's value is the empty string.
     #[must_use]
     pub fn matches(&self, value: &str) -> bool {
-        let found = match &self.regex {
-            Some(regex) => regex.is_match(value),
+        let found = match &self.pattern {
+            Some(pattern) => pattern.is_match(value),
             None => *value == *self.value,
         };
         found == matches!(self.op, MatchOp::Equal | MatchOp::Regex)
     }
 
+    /// The regular expression, for the two operators that take one.
+    pub(crate) fn pattern(&self) -> Option<&Pattern> {
+        self.pattern.as_deref()
+    }
+
     fn key(&self) -> (bool, &str, MatchOp, &str) {
         (&*self.label != METRIC_NAME_LABEL, &self.label, self.op, &self.value)
-    }
-}
-
-/// Compiles a regular expression as Prometheus does, or says on one line why it cannot be.
-pub(crate) fn compile(pattern: &str) -> Result<Regex, String> {
-    let build = |pattern: &str| {
-        RegexBuilder::new(pattern)
-            .size_limit(MAX_COMPILED_BYTES)
-            .dfa_size_limit(MAX_COMPILED_BYTES)
-            .build()
-            .map_err(|error| describe(&error))
-    };
-    let pattern = dialect::from_re2(pattern);
-    // OK to compile twice: without this, `a)(b` would pass once it stands between the parentheses below.
-    build(&pattern)?;
-    build(&format!("^(?s:{pattern})$"))
-}
-
-fn describe(error: &regex::Error) -> String {
-    match error {
-        regex::Error::CompiledTooBig(limit) => {
-            format!(
-                "the regular expression is too large: at most {limit} bytes compiled are accepted"
-            )
-        }
-        other => {
-            // The last line says what is wrong; those before it draw the pattern on several lines.
-            let text = other.to_string();
-            let reason = text.lines().last().unwrap_or_default();
-            let reason = reason.strip_prefix("error: ").unwrap_or(reason);
-            format!("expected a regular expression in RE2's syntax: {reason}")
-        }
     }
 }
 

@@ -4,6 +4,8 @@ mod dialect;
 pub(crate) mod literal;
 mod matcher;
 mod parse;
+mod pattern;
+mod wildcard;
 
 use std::fmt;
 use std::str::FromStr;
@@ -12,8 +14,8 @@ use obs_model::{Labels, METRIC_NAME_LABEL, is_valid_metric_name};
 
 use crate::Error;
 
-pub(crate) use matcher::compile;
 pub use matcher::{MatchOp, Matcher};
+pub(crate) use pattern::compile;
 
 /// Which series are meant: those that meet every one of its matchers.
 ///

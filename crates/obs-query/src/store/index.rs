@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
+use std::ops::Bound;
 
 use obs_model::Labels;
 
@@ -119,19 +120,39 @@ impl Index {
         if exact {
             return Cow::Borrowed(values.get(matcher.value()).map_or(&[], Postings::slots));
         }
-        let accepted = values.iter().filter(|(value, _)| matcher.matches(value) == meets);
-        let mut slots = Vec::new();
-        let mut lists = 0;
-        for (_, postings) in accepted {
-            slots.extend_from_slice(postings.slots());
-            lists += 1;
+        let by_pattern =
+            matches!((matcher.op(), meets), (MatchOp::Regex, true) | (MatchOp::NotRegex, false));
+        match matcher.pattern() {
+            Some(pattern) if by_pattern => {
+                if let Some(words) = pattern.words() {
+                    return union(words.iter().filter_map(|word| values.get(word)));
+                }
+                let prefix = pattern.prefix();
+                let range = values.range::<str, _>((Bound::Included(prefix), Bound::Unbounded));
+                let begun = range.take_while(|(value, _)| value.starts_with(prefix));
+                union(begun.filter(|(value, _)| pattern.is_match(value)).map(|(_, slots)| slots))
+            }
+            _ => {
+                let accepted = values.iter().filter(|(value, _)| matcher.matches(value) == meets);
+                union(accepted.map(|(_, slots)| slots))
+            }
         }
-        // A series has one value of a label, so no slot stands twice.
-        if lists > 1 {
-            slots.sort_unstable();
-        }
-        Cow::Owned(slots)
     }
+}
+
+/// The series of several values of one label; a series has one of them, so no slot stands twice.
+fn union<'p>(mut postings: impl Iterator<Item = &'p Postings>) -> Cow<'p, [u32]> {
+    let (Some(first), second) = (postings.next(), postings.next()) else {
+        return Cow::Borrowed(&[]);
+    };
+    let Some(second) = second else {
+        return Cow::Borrowed(first.slots());
+    };
+    let mut slots = [first.slots(), second.slots()].concat();
+    postings.for_each(|more| slots.extend_from_slice(more.slots()));
+    // Stable, because this sort makes use of runs that rise already.
+    slots.sort();
+    Cow::Owned(slots)
 }
 
 impl Postings {

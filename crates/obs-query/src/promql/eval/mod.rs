@@ -9,6 +9,7 @@ mod change;
 mod classic;
 mod column;
 mod date;
+mod extreme;
 mod fold;
 mod identity;
 mod info;

@@ -5,6 +5,7 @@ use obs_model::{Labels, METRIC_NAME_LABEL, Sample, Timestamp};
 use super::Evaluator;
 use super::change::Change;
 use super::column::{Column, Grid, Row};
+use super::extreme::Extreme;
 use super::identity::Subject;
 use super::rate::Resets;
 use super::select::SeriesView;
@@ -209,12 +210,19 @@ impl Evaluator<'_> {
         column: &mut Column,
     ) -> Result<usize, Error> {
         let SeriesView { subject: Subject { labels, .. }, floats, histograms } = series;
-        if histograms.is_empty()
-            && let Some(change) = Change::of(call.function)
-        {
-            self.budget.work(grid.steps)?;
+        if histograms.is_empty() {
             let (window, when) = (call.range.window, call.range.when);
-            return Ok(change.walk(floats, window, when, grid, &mut column.floats));
+            if let Some(change) = Change::of(call.function) {
+                self.budget.work(grid.steps)?;
+                return Ok(change.walk(floats, window, when, grid, &mut column.floats));
+            }
+            // One window is gone through faster by itself.
+            if grid.steps > 1
+                && let Some(extreme) = Extreme::of(call.function)
+            {
+                self.budget.work(grid.steps)?;
+                return Ok(extreme.walk(floats, window, when, grid, &mut column.floats));
+            }
         }
         let mut float_bounds = Bounds::default();
         let mut histogram_bounds = Bounds::default();
