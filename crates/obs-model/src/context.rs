@@ -279,9 +279,43 @@ impl<F: Future> Future for InContext<F> {
 
     fn poll(self: Pin<&mut Self>, cx: &mut task::Context<'_>) -> task::Poll<F::Output> {
         let this = self.project();
-        let _entered = this.context.clone().enter();
+        let _lent = Lent::new(this.context);
         this.future.poll(cx)
     }
+}
+
+/// A context that is current until this is dropped, and goes back to its owner then: for what is entered often.
+struct Lent<'a> {
+    context: &'a mut Context,
+    is_lent: bool,
+}
+
+impl<'a> Lent<'a> {
+    fn new(context: &'a mut Context) -> Self {
+        let is_lent = swap_with_current(context);
+        Self { context, is_lent }
+    }
+}
+
+impl Drop for Lent<'_> {
+    fn drop(&mut self) {
+        if self.is_lent {
+            swap_with_current(self.context);
+        }
+    }
+}
+
+/// Exchanges `context` with the current one, unless that is being looked at; whether it was.
+fn swap_with_current(context: &mut Context) -> bool {
+    let swap = |current: &RefCell<Context>| match current.try_borrow_mut() {
+        Ok(mut current) => {
+            std::mem::swap(&mut *current, context);
+            true
+        }
+        Err(_) => false,
+    };
+    // OK because a thread whose locals are gone has no later work to carry a context for.
+    CURRENT.try_with(swap).unwrap_or(false)
 }
 
 /// Makes `context` current and returns the one that was.

@@ -167,19 +167,16 @@ const fn limits(config: &LogConfig) -> QueueLimits {
 }
 
 fn line_rules(config: &LogConfig, owner: u32) -> LineRules {
-    LineRules {
-        fields: Arc::new(FieldRules {
-            owner,
-            redactor: config.redactor.clone(),
-            max_fields: config.max_fields,
-            max_text: config.max_field_bytes.min(config.max_line_bytes / 4),
-            max_bytes: config.max_line_bytes,
-        }),
-        format: config.format,
-        colored: config.colors.apply_to(&config.output),
-        service: config.resource.service_name().to_owned(),
-        max_line: config.max_line_bytes,
-    }
+    let fields = FieldRules {
+        owner,
+        redactor: config.redactor.clone(),
+        max_fields: config.max_fields,
+        max_text: config.max_field_bytes.min(config.max_line_bytes / 4),
+        max_bytes: config.max_line_bytes,
+    };
+    let service = config.resource.service_name().to_owned();
+    let is_colored = config.colors.apply_to(&config.output);
+    LineRules::new(Arc::new(fields), config.format, is_colored, service, config.max_line_bytes)
 }
 
 /// Steers a pipeline and takes it down; cheap to clone.

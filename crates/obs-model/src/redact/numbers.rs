@@ -2,14 +2,16 @@
 
 use std::ops::Range;
 
+use super::uuid;
+
 /// Finds cards, accounts and phones, each if it is asked for.
 pub(super) fn find(text: &str, [card, account, phone]: [bool; 3], found: &mut Vec<Range<usize>>) {
     let bytes = text.as_bytes();
     let mut at = 0;
     while at < bytes.len() {
         let begins = at == 0 || !bytes[at - 1].is_ascii_alphanumeric();
-        if begins && is_uuid(bytes, at) {
-            at += UUID_BYTES;
+        if begins && uuid::begins(bytes, at) {
+            at += uuid::BYTES;
             continue;
         }
         let secret = match bytes[at] {
@@ -32,23 +34,6 @@ pub(super) fn find(text: &str, [card, account, phone]: [bool; 3], found: &mut Ve
             None => at += 1,
         }
     }
-}
-
-/// The length of a UUID as text.
-const UUID_BYTES: usize = 36;
-
-/// Whether a UUID (RFC 9562) begins at `start`. Some have parts that would pass for an account or a card, and ids of
-/// requests must stay what they are.
-fn is_uuid(bytes: &[u8], start: usize) -> bool {
-    let hyphens = [8, 13, 18, 23];
-    bytes.get(start + hyphens[0]) == Some(&b'-')
-        && bytes.get(start..start + UUID_BYTES).is_some_and(|uuid| {
-            uuid.iter().enumerate().all(|(at, byte)| match hyphens.contains(&at) {
-                true => *byte == b'-',
-                false => byte.is_ascii_hexdigit(),
-            })
-        })
-        && !bytes.get(start + UUID_BYTES).is_some_and(u8::is_ascii_alphanumeric)
 }
 
 /// Where a card's number that begins at `start` ends.

@@ -10,28 +10,49 @@ struct Issued {
     of: Alphabet,
 }
 
+/// What a key is made of.
 #[derive(Clone, Copy)]
 enum Alphabet {
     /// Capitals and digits.
-    Upper,
-    Hex,
+    Upper = 1,
+    Hex = 2,
     /// Letters and digits.
-    Alnum,
+    Alnum = 4,
     /// Letters, digits, `-` and `_`.
-    Word,
+    Word = 8,
     /// The same, and `.`.
-    Dotted,
+    Dotted = 16,
+    /// The same, and `~`: what is gone through in one piece.
+    Any = 32,
+}
+
+/// The alphabets that each byte is in.
+const ALPHABETS: [u8; 256] = {
+    let mut alphabets = [0; 256];
+    let mut byte = 0_u8;
+    while byte < 128 {
+        let alnum = byte.is_ascii_alphanumeric();
+        let word = alnum || byte == b'-' || byte == b'_';
+        let dotted = word || byte == b'.';
+        let upper = byte.is_ascii_uppercase() || byte.is_ascii_digit();
+        alphabets[byte as usize] = bit(Alphabet::Upper, upper)
+            | bit(Alphabet::Hex, byte.is_ascii_hexdigit())
+            | bit(Alphabet::Alnum, alnum)
+            | bit(Alphabet::Word, word)
+            | bit(Alphabet::Dotted, dotted)
+            | bit(Alphabet::Any, dotted || byte == b'~');
+        byte += 1;
+    }
+    alphabets
+};
+
+const fn bit(alphabet: Alphabet, is_in: bool) -> u8 {
+    if is_in { alphabet as u8 } else { 0 }
 }
 
 impl Alphabet {
     fn has(self, byte: u8) -> bool {
-        match self {
-            Self::Upper => byte.is_ascii_uppercase() || byte.is_ascii_digit(),
-            Self::Hex => byte.is_ascii_hexdigit(),
-            Self::Alnum => byte.is_ascii_alphanumeric(),
-            Self::Word => byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_',
-            Self::Dotted => byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.'),
-        }
+        ALPHABETS[usize::from(byte)] & self as u8 != 0
     }
 }
 
@@ -103,13 +124,24 @@ const ISSUED: [Issued; 53] = [
     issued("AGE-SECRET-KEY-1", 50, Alphabet::Upper),
 ];
 
+/// Which of them begin with each byte, a bit for each, so that most words are compared with none.
+const BEGINNING: [u64; 256] = {
+    let mut beginning = [0; 256];
+    let mut at = 0;
+    while at < ISSUED.len() {
+        beginning[ISSUED[at].mark.as_bytes()[0] as usize] |= 1 << at;
+        at += 1;
+    }
+    beginning
+};
+
 /// The shortest of them, mark included.
 const SHORTEST: usize = 15;
 
 /// Finds web tokens and keys of services, each if it is asked for.
 pub(super) fn find(text: &str, [web, service]: [bool; 2], found: &mut Vec<Range<usize>>) {
     let bytes = text.as_bytes();
-    let is_word = |byte: u8| Alphabet::Dotted.has(byte) || byte == b'~';
+    let is_word = |byte: u8| Alphabet::Any.has(byte);
     let mut at = 0;
     while at < bytes.len() {
         if !is_word(bytes[at]) {
@@ -152,7 +184,10 @@ fn service_keys(text: &str, word: Range<usize>, found: &mut Vec<Range<usize>>) {
             continue;
         }
         let rest = &bytes[start..word.end];
-        for issued in &ISSUED {
+        let mut marks = BEGINNING[usize::from(bytes[start])];
+        while marks != 0 {
+            let issued = &ISSUED[marks.trailing_zeros() as usize];
+            marks &= marks - 1;
             let Some(secret) = rest.strip_prefix(issued.mark.as_bytes()) else { continue };
             let length = secret.iter().take_while(|byte| issued.of.has(**byte)).count();
             let whole = !secret.get(length).is_some_and(u8::is_ascii_alphanumeric);
@@ -179,11 +214,15 @@ fn azure_secret(text: &str, word: Range<usize>, found: &mut Vec<Range<usize>>) {
 
 /// The path of an incoming webhook of Slack is its secret.
 fn slack_webhooks(text: &str, found: &mut Vec<Range<usize>>) {
-    const HOST: &str = "hooks.slack.com/services/";
-    for (at, _) in text.match_indices(HOST) {
-        let start = at + HOST.len();
+    const HOST: &[u8] = b"hooks.slack.com/services/";
+    let bytes = text.as_bytes();
+    if bytes.len() < HOST.len() {
+        return;
+    }
+    let slashes = (HOST.len() - 1..bytes.len()).filter(|at| bytes[*at] == b'/');
+    for start in slashes.map(|at| at + 1).filter(|start| bytes[..*start].ends_with(HOST)) {
         let is_path = |byte: &u8| byte.is_ascii_alphanumeric() || *byte == b'/';
-        let length = text.as_bytes()[start..].iter().take_while(|byte| is_path(byte)).count();
+        let length = bytes[start..].iter().take_while(|byte| is_path(byte)).count();
         if length > 0 {
             found.push(start..start + length);
         }

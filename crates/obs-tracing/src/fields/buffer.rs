@@ -2,7 +2,7 @@
 
 use obs_model::FieldValue;
 
-use super::keys::{FieldKind, Key};
+use super::keys::{FieldKind, IdField, Key};
 use super::{FieldRules, MAX_ID, Text};
 use crate::line::write;
 
@@ -13,8 +13,8 @@ pub(crate) struct FieldBuffer {
     entries: Vec<Entry>,
     /// Whether a field was left out or a text was cut.
     pub(crate) truncated: bool,
-    /// Whether one of them has a place of its own in the line.
-    has_ids: bool,
+    /// Which of them have a place of their own in the line, a bit for each: see [`IdField::bit`].
+    ids: u16,
     /// How many bytes of the text belong to values that were replaced.
     replaced: usize,
 }
@@ -34,7 +34,7 @@ impl FieldBuffer {
         self.text.clear();
         self.entries.clear();
         self.truncated = false;
-        self.has_ids = false;
+        self.ids = 0;
         self.replaced = 0;
     }
 
@@ -52,9 +52,18 @@ impl FieldBuffer {
         self.replaced = 0;
     }
 
-    /// Whether any field has a place of its own in the line.
-    pub(crate) fn has_ids(&self) -> bool {
-        self.has_ids
+    /// The fields with a place of their own in the line, as `"key":"value"`, in the order in which they stand there.
+    pub(crate) fn ids(&self) -> impl Iterator<Item = (IdField, &[u8])> {
+        let mut left = self.ids;
+        let mut next = move || {
+            let field = *IdField::ALL.get(left.trailing_zeros() as usize)?;
+            left &= left - 1;
+            Some(field)
+        };
+        std::iter::from_fn(move || {
+            let field = next()?;
+            self.find(FieldKind::Id(field)).map(|member| (field, member))
+        })
     }
 
     /// How many bytes the buffer holds on to.
@@ -93,7 +102,8 @@ impl FieldBuffer {
 
     /// The field with a place of its own in the line, as `"key":"value"`.
     pub(crate) fn find(&self, kind: FieldKind) -> Option<&[u8]> {
-        if !self.has_ids {
+        let FieldKind::Id(field) = kind else { return None };
+        if self.ids & field.bit() == 0 {
             return None;
         }
         let entry = self.entries.iter().find(|entry| entry.kind == kind)?;
@@ -109,7 +119,7 @@ impl FieldBuffer {
     /// Takes the fields of an enclosing span; those that are here already keep their values.
     pub(crate) fn merge_outer(&mut self, outer: &Self, rules: &FieldRules) {
         self.truncated |= outer.truncated;
-        self.has_ids |= outer.has_ids;
+        self.ids |= outer.ids;
         for entry in &outer.entries {
             let member = &outer.text[entry.start as usize..entry.end as usize];
             let key = &outer.text[entry.start as usize..entry.value as usize];
@@ -137,8 +147,8 @@ impl FieldBuffer {
         let cut_key = key.push(&mut self.text, rules.max_text);
         let value = self.text.len();
         let kind = match key.kind {
-            FieldKind::Id(_) => {
-                self.has_ids = true;
+            FieldKind::Id(field) => {
+                self.ids |= field.bit();
                 key.kind
             }
             _ => FieldKind::Plain,

@@ -62,6 +62,11 @@ impl IdField {
         Self::Tool,
     ];
 
+    /// The bit that stands for it in a set.
+    pub(crate) const fn bit(self) -> u16 {
+        1 << self as u16
+    }
+
     /// The name in the line.
     pub(crate) const fn name(self) -> &'static str {
         match self {

@@ -72,6 +72,11 @@ impl RawFields {
         })
     }
 
+    /// Whether any value is this text.
+    pub(crate) fn has_text(&self, text: &str) -> bool {
+        self.values.iter().any(|(_, value)| self.text_of(*value) == Some(text))
+    }
+
     /// Adds values that came later.
     pub(crate) fn append(&mut self, later: &Self) {
         let moved = self.text.len() as u32;
@@ -95,9 +100,19 @@ impl RawFields {
         keys: &[Key<'static>],
         rules: &FieldRules,
     ) {
+        self.render_all(fields, keys, rules);
+        self.clear();
+    }
+
+    /// Renders the values.
+    pub(crate) fn render_all(
+        &self,
+        fields: &mut FieldBuffer,
+        keys: &[Key<'static>],
+        rules: &FieldRules,
+    ) {
         fields.truncated |= self.overflowed;
         self.render_range(0..self.values.len(), fields, keys, rules);
-        self.clear();
     }
 
     /// Renders some of the values.

@@ -14,7 +14,7 @@ use crate::counters::recorder_address;
 const KEPT: usize = 256;
 
 /// The API metrics of one layer.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 pub(super) struct ApiMetrics {
     owner: u32,
 }

@@ -1,6 +1,5 @@
 //! One request from its head to its response's, counted exactly once.
 
-use std::sync::Arc;
 use std::time::Instant;
 
 use axum::extract::MatchedPath;
@@ -20,16 +19,17 @@ pub(super) struct Exchange {
     pub(super) span: Span,
     pub(super) context: Context,
     /// The correlation id, for the response.
-    pub(super) header: HeaderValue,
+    header: HeaderValue,
     route: Option<MatchedPath>,
     method: &'static str,
     started: Instant,
-    shared: Arc<Shared>,
+    shared: Shared,
     closed: bool,
 }
 
 /// What the requests of one layer have in common.
-#[derive(Debug)]
+// Copied, because counting references to it would move a cache line from core to core with every request.
+#[derive(Clone, Copy, Debug)]
 pub(super) struct Shared {
     pub(super) metrics: ApiMetrics,
     pub(super) access_log: AccessLog,
@@ -43,7 +43,7 @@ pub(super) enum AccessLog {
 }
 
 impl Exchange {
-    pub(super) fn open<B>(request: &Request<B>, shared: Arc<Shared>) -> Self {
+    pub(super) fn open<B>(request: &Request<B>, shared: Shared) -> Self {
         let started = Instant::now();
         let route = request.extensions().get::<MatchedPath>().cloned();
         let method = method_label(request.method());
@@ -65,6 +65,11 @@ impl Exchange {
         Self { span, context, header, route, method, started, shared, closed: false }
     }
 
+    /// The correlation id, for the one response.
+    pub(super) fn take_header(&mut self) -> HeaderValue {
+        std::mem::replace(&mut self.header, HeaderValue::from_static(""))
+    }
+
     /// Counts the request, unless that was done already.
     pub(super) fn close(&mut self, status: u16) {
         if std::mem::replace(&mut self.closed, true) {
@@ -77,11 +82,15 @@ impl Exchange {
             self.span.record("otel.status_code", "ERROR");
         }
         if self.shared.access_log == AccessLog::On {
-            let _entered = self.context.clone().enter();
-            self.span.in_scope(|| {
-                let duration_ms = took.as_secs_f64() * 1_000.0;
-                tracing::info!(target: "obskit::http", status, duration_ms, "request finished");
-            });
+            let _entered = std::mem::take(&mut self.context).enter();
+            let duration_ms = took.as_secs_f64() * 1_000.0;
+            tracing::info!(
+                target: "obskit::http",
+                parent: &self.span,
+                status,
+                duration_ms,
+                "request finished"
+            );
         }
     }
 }

@@ -6,7 +6,7 @@ use obs_model::CorrelationId;
 use super::CORRELATION_HEADER;
 use super::propagate::BAGGAGE_HEADER;
 use super::propagate::with_propagators;
-use super::propagation::{self, single};
+use super::propagation;
 use crate::baggage;
 use crate::incoming::{Incoming, correlation_of};
 
@@ -21,12 +21,13 @@ pub(crate) fn read(headers: &HeaderMap) -> (Incoming, HeaderValue) {
 
 /// The request's own correlation id when it is valid, else a new one.
 fn correlation(headers: &HeaderMap) -> (CorrelationId, HeaderValue) {
-    if let Some(value) = single(headers, &CORRELATION_HEADER)
-        && let Some(id) = correlation_of(value.as_bytes())
-    {
-        return (id, value.clone());
-    }
-    if headers.contains_key(CORRELATION_HEADER) {
+    let mut given = headers.get_all(CORRELATION_HEADER).iter();
+    if let Some(value) = given.next() {
+        if given.next().is_none()
+            && let Some(id) = correlation_of(value.as_bytes())
+        {
+            return (id, value.clone());
+        }
         metrics::counter!("obskit_correlation_replaced_total").increment(1);
     }
     let id = CorrelationId::generate();

@@ -3,7 +3,6 @@
 use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::pin::Pin;
-use std::sync::Arc;
 use std::task::{Context as TaskContext, Poll};
 
 use http::{Request, Response, StatusCode};
@@ -11,8 +10,6 @@ use obs_model::{InContext, WithContext};
 use pin_project_lite::pin_project;
 use tower_layer::Layer;
 use tower_service::Service;
-use tracing::Instrument;
-use tracing::instrument::Instrumented;
 
 use super::CORRELATION_HEADER;
 use super::api_metrics::ApiMetrics;
@@ -22,7 +19,7 @@ use super::exchange::{AccessLog, Exchange, Shared};
 /// [module documentation](super).
 #[derive(Clone, Debug)]
 pub struct ObserveLayer {
-    shared: Arc<Shared>,
+    shared: Shared,
 }
 
 impl ObserveLayer {
@@ -39,7 +36,7 @@ impl ObserveLayer {
     }
 
     fn with(access_log: AccessLog) -> Self {
-        Self { shared: Arc::new(Shared { metrics: ApiMetrics::new(), access_log }) }
+        Self { shared: Shared { metrics: ApiMetrics::new(), access_log } }
     }
 }
 
@@ -53,7 +50,7 @@ impl<S> Layer<S> for ObserveLayer {
     type Service = Observe<S>;
 
     fn layer(&self, inner: S) -> Observe<S> {
-        Observe { inner, shared: Arc::clone(&self.shared) }
+        Observe { inner, shared: self.shared }
     }
 }
 
@@ -61,7 +58,7 @@ impl<S> Layer<S> for ObserveLayer {
 #[derive(Clone, Debug)]
 pub struct Observe<S> {
     inner: S,
-    shared: Arc<Shared>,
+    shared: Shared,
 }
 
 impl<S, B, R> Service<Request<B>> for Observe<S>
@@ -77,7 +74,7 @@ where
     }
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
-        let mut exchange = Exchange::open(&request, Arc::clone(&self.shared));
+        let mut exchange = Exchange::open(&request, self.shared);
         let called = catch_unwind(AssertUnwindSafe(|| {
             let _entered = exchange.context.clone().enter();
             exchange.span.in_scope(|| self.inner.call(request))
@@ -86,7 +83,7 @@ where
             exchange.close(StatusCode::INTERNAL_SERVER_ERROR.as_u16());
             resume_unwind(panic)
         });
-        let inner = future.in_context(exchange.context.clone()).instrument(exchange.span.clone());
+        let inner = Some(future.in_context(exchange.context.clone()));
         ObserveFuture { inner, exchange }
     }
 }
@@ -95,9 +92,21 @@ pin_project! {
     /// The future of an [`Observe`] service.
     #[must_use = "futures do nothing unless polled"]
     pub struct ObserveFuture<F> {
+        // Gone once it has ended.
         #[pin]
-        inner: Instrumented<InContext<F>>,
+        inner: Option<InContext<F>>,
         exchange: Exchange,
+    }
+
+    impl<F> PinnedDrop for ObserveFuture<F> {
+        fn drop(this: Pin<&mut Self>) {
+            let mut this = this.project();
+            if this.inner.is_some() {
+                // What is given up still ends as a part of its request.
+                let _entered = this.exchange.context.clone().enter();
+                this.exchange.span.in_scope(|| this.inner.set(None));
+            }
+        }
     }
 }
 
@@ -108,14 +117,22 @@ where
     type Output = Result<Response<R>, E>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut TaskContext<'_>) -> Poll<Self::Output> {
-        let this = self.project();
+        let mut this = self.project();
         let failed = StatusCode::INTERNAL_SERVER_ERROR.as_u16();
+        let poll = || {
+            let inner = this.inner.as_mut().as_pin_mut();
+            let polled = inner.expect("a future is not polled after it has ended").poll(cx);
+            if polled.is_ready() {
+                this.inner.set(None);
+            }
+            polled
+        };
         // OK because a future that panicked is not polled again: the panic goes on below.
-        let polled = catch_unwind(AssertUnwindSafe(|| this.inner.poll(cx)));
+        let polled = catch_unwind(AssertUnwindSafe(|| this.exchange.span.in_scope(poll)));
         match polled {
             Ok(Poll::Pending) => Poll::Pending,
             Ok(Poll::Ready(Ok(mut response))) => {
-                let header = this.exchange.header.clone();
+                let header = this.exchange.take_header();
                 response.headers_mut().insert(CORRELATION_HEADER, header);
                 this.exchange.close(response.status().as_u16());
                 Poll::Ready(Ok(response))

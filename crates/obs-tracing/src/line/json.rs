@@ -3,7 +3,7 @@
 use super::write::{self, TimeWriter};
 use super::{END_ROOM, Head, LineRules, MAX_NAME, Scratch};
 use crate::fields::EventText;
-use crate::fields::keys::{FieldKind, IdField};
+use crate::fields::keys::IdField;
 
 /// Appends the line without its end.
 pub(super) fn render(
@@ -21,8 +21,13 @@ pub(super) fn render(
     out.extend_from_slice(head.level.as_str().as_bytes());
     out.extend_from_slice(b"\",\"message\":");
     truncated |= push_text(out, &scratch.event.message, quarter);
-    out.extend_from_slice(b",\"service\":");
-    truncated |= write::push_string(out, scratch.service(rules), 0, MAX_NAME);
+    if scratch.event.service.is_empty() {
+        let (member, is_cut) = &rules.service_member;
+        out.extend_from_slice(member);
+        truncated |= is_cut;
+    } else {
+        truncated |= push_service(out, &scratch.event.service);
+    }
     out.extend_from_slice(b",\"target\":");
     truncated |= write::push_string(out, head.target, 0, MAX_NAME);
     push_ids(scratch, out, head);
@@ -45,20 +50,25 @@ pub(super) fn render(
     out.extend_from_slice(if truncated { b",\"truncated\":true}" } else { b"}" });
 }
 
+/// Appends the service as a member of the line.
+pub(super) fn push_service(out: &mut Vec<u8>, service: &str) -> bool {
+    out.extend_from_slice(b",\"service\":");
+    write::push_string(out, service, 0, MAX_NAME)
+}
+
 fn push_text(out: &mut Vec<u8>, text: &EventText, budget: usize) -> bool {
     write::push_string(out, &text.text, text.lost, budget)
 }
 
+/// Writes the ids: the correlation, the trace and the span first, then the others.
 fn push_ids(scratch: &Scratch, out: &mut Vec<u8>, head: Head<'_>) {
-    let push = |out: &mut Vec<u8>, field| {
-        if let Some(member) = scratch.fields.find(FieldKind::Id(field)) {
-            out.push(b',');
-            out.extend_from_slice(member);
-        }
+    let push = |out: &mut Vec<u8>, member: &[u8]| {
+        out.push(b',');
+        out.extend_from_slice(member);
     };
-    let has_ids = scratch.fields.has_ids();
-    if has_ids {
-        push(out, IdField::Correlation);
+    let mut ids = scratch.fields.ids().peekable();
+    if let Some((_, member)) = ids.next_if(|(field, _)| *field == IdField::Correlation) {
+        push(out, member);
     }
     if let Some(trace) = head.trace {
         out.extend_from_slice(b",\"traceId\":\"");
@@ -70,9 +80,7 @@ fn push_ids(scratch: &Scratch, out: &mut Vec<u8>, head: Head<'_>) {
         write::push_hex::<16>(out, u128::from(span.get()));
         out.push(b'"');
     }
-    if has_ids {
-        IdField::ALL[1..].iter().for_each(|field| push(out, *field));
-    }
+    ids.for_each(|(_, member)| push(out, member));
 }
 
 fn push_error(scratch: &Scratch, out: &mut Vec<u8>, budget: usize) -> bool {

@@ -36,7 +36,23 @@ pub(crate) struct LineRules {
     /// Whether text for people has colours.
     pub(crate) colored: bool,
     pub(crate) service: String,
+    /// The service as a member of a JSON line, and whether it was cut.
+    service_member: (Vec<u8>, bool),
     pub(crate) max_line: usize,
+}
+
+impl LineRules {
+    pub(crate) fn new(
+        fields: Arc<FieldRules>,
+        format: LogFormat,
+        colored: bool,
+        service: String,
+        max_line: usize,
+    ) -> Self {
+        let mut member = Vec::new();
+        let is_cut = json::push_service(&mut member, &service);
+        Self { fields, format, colored, service, service_member: (member, is_cut), max_line }
+    }
 }
 
 /// What a line says beside the event's own parts.

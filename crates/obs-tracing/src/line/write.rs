@@ -71,9 +71,20 @@ fn needs_escape(eight: [u8; 8]) -> bool {
     (control | quote | backslash) & HIGH != 0
 }
 
+/// Whether a text can stand in a JSON string as it is.
+fn is_plain(bytes: &[u8]) -> bool {
+    if let (Some(_), Some(last)) = (bytes.get(8), bytes.last_chunk::<8>()) {
+        // The last word overlaps the one before it.
+        let (words, _) = bytes.as_chunks::<8>();
+        return !words.iter().any(|word| needs_escape(*word)) && !needs_escape(*last);
+    }
+    let mut word = [b' '; 8];
+    word[..bytes.len()].copy_from_slice(bytes);
+    !needs_escape(word)
+}
+
 fn push_all(out: &mut Vec<u8>, bytes: &[u8]) {
-    let (words, rest) = bytes.as_chunks::<8>();
-    if !words.iter().any(|word| needs_escape(*word)) && !rest.iter().any(|b| is_special(*b)) {
+    if is_plain(bytes) {
         return out.extend_from_slice(bytes);
     }
     let mut from = 0;
@@ -158,7 +169,9 @@ pub(crate) fn push_hex<const DIGITS: usize>(out: &mut Vec<u8>, value: u128) {
     let mut digits = [0_u8; DIGITS];
     let pairs = digits.as_chunks_mut::<2>().0;
     for (pair, byte) in pairs.iter_mut().zip(&bytes[bytes.len() - DIGITS / 2..]) {
-        *pair = [HEX[usize::from(byte >> 4)], HEX[usize::from(byte & 0xf)]];
+        // Without a table, the compiler makes vector instructions of it.
+        *pair =
+            [byte >> 4, byte & 0xf].map(|digit| digit + if digit < 10 { b'0' } else { b'a' - 10 });
     }
     out.extend_from_slice(&digits);
 }

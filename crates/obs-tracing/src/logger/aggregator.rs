@@ -116,19 +116,15 @@ impl LogAggregator {
     #[must_use]
     pub fn new(service: impl Into<Arc<str>>) -> Self {
         let service = service.into();
-        let rules = LineRules {
-            fields: Arc::new(FieldRules {
-                owner: crate::pipeline::next_owner(),
-                redactor: Redactor::new(),
-                max_fields: 64,
-                max_text: 16 * 1024,
-                max_bytes: 64 * 1024,
-            }),
-            format: LogFormat::Json,
-            colored: false,
-            service: service.to_string(),
-            max_line: 64 * 1024,
+        let fields = FieldRules {
+            owner: crate::pipeline::next_owner(),
+            redactor: Redactor::new(),
+            max_fields: 64,
+            max_text: 16 * 1024,
+            max_bytes: 64 * 1024,
         };
+        let name = service.to_string();
+        let rules = LineRules::new(Arc::new(fields), LogFormat::Json, false, name, 64 * 1024);
         Self {
             service,
             level: AtomicU8::new(Level::Trace as u8),

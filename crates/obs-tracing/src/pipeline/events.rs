@@ -174,7 +174,7 @@ impl EventLog {
         }
         if let Some(CloseOnDrop(queue)) = &self.output {
             scratch.render(head, &self.rules);
-            queue.push(&scratch.line, level, None);
+            queue.push(&scratch.line, head.at, level, None);
         }
         if let Some(SinkQueue { queue: CloseOnDrop(queue), level: least }) = &self.sinks
             && level >= *least
@@ -210,7 +210,7 @@ impl EventLog {
         }
         let Head { at, level, target, trace, span } = head;
         let head = LineHead { at, level, target, trace, span, sampled };
-        queue.push(&scratch.line, level, Some(head));
+        queue.push(&scratch.line, at, level, Some(head));
     }
 }
 

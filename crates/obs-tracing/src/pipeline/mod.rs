@@ -5,12 +5,13 @@ pub(crate) mod control;
 mod events;
 pub(crate) mod filter;
 pub(crate) mod queue;
+pub(crate) mod shard;
 pub(crate) mod thread;
 
 use std::any::TypeId;
 use std::cell::Cell;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::Duration;
 
 #[cfg(feature = "otlp")]
 use tracing_core::Level;
@@ -157,29 +158,35 @@ impl Pipeline {
         });
     }
 
+    /// The time that spans are measured by, if any are measured or kept.
+    fn span_time(&self, is_kept: bool) -> Option<Duration> {
+        (is_kept || self.measured.is_some()).then(|| self.events.clock.monotonic())
+    }
+
     fn close(&self, key: SpanKey) -> Option<SpanKey> {
-        if let Some(measured) = &self.measured {
-            let closed = self.spans.with(key, |state| (state.metadata, state.opened, state.failed));
-            // OK because the span is no longer locked: a recorder may itself log.
-            if let Some((Some(place), Some(opened), failed)) = closed {
-                measured.record(place, opened.elapsed(), failed);
-            }
-        }
-        if let Some(recorder) = &self.recorder
-            && recorder.keeps(key.is_exported())
-        {
-            #[cfg(feature = "otlp")]
-            let closing = self.closing(key);
-            #[cfg(not(feature = "otlp"))]
-            let closing = Closing::default();
-            if let Some(lost) = self.spans.with(key, |state| recorder.close(state, closing)) {
-                lost.count();
-            }
-        }
+        #[cfg(feature = "otlp")]
+        let closing = self.closing(key);
+        #[cfg(not(feature = "otlp"))]
+        let closing = Closing::default();
         if self.control.is_dynamic() {
             self.filter.try_close(key.id());
         }
-        self.spans.close(key)
+        let now = self.span_time(self.recorder.is_some());
+        let ((place, took, failed, lost), parent) = self.spans.close(key, |state| {
+            let took = now.zip(state.began).map(|(now, began)| now.saturating_sub(began));
+            let recorder = self.recorder.as_ref().filter(|_| state.is_kept);
+            let lost =
+                recorder.zip(took).map(|(recorder, took)| recorder.close(state, took, closing));
+            (state.metadata, took, state.failed, lost)
+        })?;
+        // OK because the span is no longer locked: a recorder of metrics may itself log.
+        if let (Some(measured), Some(place), Some(took)) = (&self.measured, place, took) {
+            measured.record(place, took, failed);
+        }
+        if let Some(lost) = lost {
+            lost.count();
+        }
+        parent
     }
 }
 
@@ -227,14 +234,14 @@ impl Subscriber for Pipeline {
             && !thread::is_suppressed();
         #[cfg(not(feature = "otlp"))]
         let exported = false;
-        let opened = self.measured.is_some().then(Instant::now);
         let watched_since = self.watch.as_ref().map(|watch| watch.now());
         let recorder = self.recorder.as_ref().filter(|recorder| recorder.keeps(exported));
-        let began = recorder.map(Recorder::now);
+        let is_kept = recorder.is_some();
+        let began = self.span_time(is_kept);
         let metadata = attributes.metadata();
         // A span of another trace than the enclosing one's begins that trace here.
         let root = root.flatten().filter(|_| ids.parent.is_some_and(|parent| !parent.remote));
-        let new = NewSpan { ids, metadata, parent, root, exported, opened, watched_since, began };
+        let new = NewSpan { ids, metadata, parent, root, exported, watched_since, began, is_kept };
         let opened = self.spans.open(new, |raw| {
             if let Some(recorder) = recorder {
                 recorder.add_context(raw);

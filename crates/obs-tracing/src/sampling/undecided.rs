@@ -160,9 +160,9 @@ mod tests {
             parent: None,
             root: None,
             exported: true,
-            opened: None,
             watched_since: None,
             began: None,
+            is_kept: true,
         };
         let text = obs_model::FieldValue::from("x".repeat(bytes));
         table.open(new, |raw| raw.put_named("text", &text)).expect("there is room")
@@ -186,7 +186,7 @@ mod tests {
                     known.map(|at| model.remove(at));
                     // A span closes once; the next one in its slot is another.
                     prop_assert!(table.release(roots[which]));
-                    table.close(roots[which]);
+                    table.close(roots[which], |_| ());
                     roots[which] = open(&table, place, 0);
                     continue;
                 }
@@ -194,7 +194,7 @@ mod tests {
                 let overflow =
                     table.with(span, |state| undecided.keep(roots[which], state, 1, 1)).unwrap();
                 prop_assert!(table.release(span));
-                table.close(span);
+                table.close(span, |_| ());
                 if !model.contains(&which) {
                     model.push(which);
                 }

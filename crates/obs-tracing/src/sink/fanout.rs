@@ -126,7 +126,7 @@ impl Drain for Fanout {
     const REASONS: [&'static str; 2] = ["sinks_full", "closed"];
 
     fn take(&mut self, batch: &Batch) {
-        let mut lines: Vec<Line<'_>> = Vec::with_capacity(CHUNK.min(batch.lines() as usize));
+        let mut lines: Vec<Line<'_>> = Vec::with_capacity(CHUNK.min(batch.lines()));
         let mut rest = batch.lines_with_heads().peekable();
         while rest.peek().is_some() {
             lines.clear();

@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use obs_model::FieldValue;
 use parking_lot::Mutex;
@@ -76,11 +76,12 @@ pub(crate) struct NewSpan {
     /// The span that began the trace here, if that is another one.
     pub(crate) root: Option<SpanKey>,
     pub(crate) exported: bool,
-    pub(crate) opened: Option<Instant>,
     /// When it opens by the time that open spans are watched by, if they are.
     pub(crate) watched_since: Option<u64>,
-    /// When it opened by the pipeline's clock, if something is kept of it when it closes.
+    /// When it opens by the pipeline's clock, if it is measured or kept.
     pub(crate) began: Option<Duration>,
+    /// Whether something is kept of it when it closes.
+    pub(crate) is_kept: bool,
 }
 
 /// What is known of an open span.
@@ -91,16 +92,16 @@ pub(crate) struct SpanState {
     pub(crate) parent: Option<SpanKey>,
     /// The span that began the trace here, if that is another one; it closes last.
     pub(crate) root: Option<SpanKey>,
-    /// When it opened, if spans are measured.
-    pub(crate) opened: Option<Instant>,
+    /// When it opened by the pipeline's clock, if it is measured or kept.
+    pub(crate) began: Option<Duration>,
+    /// Whether something is kept of it when it closes.
+    pub(crate) is_kept: bool,
     /// Whether it reported an error.
     pub(crate) failed: bool,
     /// Those of the span's own fields that no line needed yet.
     raw: RawFields,
     /// The others, rendered.
     rendered: FieldBuffer,
-    /// When it opened by the pipeline's clock, if something is kept of it when it closes.
-    pub(crate) began: Option<Duration>,
     /// The others as they were given, if something is kept of the span when it closes.
     settled: RawFields,
     /// What happened in it, if it is exported.
@@ -118,7 +119,13 @@ impl SpanState {
             && let Some(place) = self.metadata
         {
             let keys = keys_of(place, rules.owner, &rules.redactor);
-            if self.began.is_some() {
+            if self.is_kept && self.settled.is_empty() {
+                // What is within the bounds of a span's values is within those of a line's.
+                std::mem::swap(&mut self.settled, &mut self.raw);
+                self.settled.render_all(&mut self.rendered, &keys, rules);
+                return &mut self.rendered;
+            }
+            if self.is_kept {
                 self.settle(rules);
             }
             self.raw.render_into(&mut self.rendered, &keys, rules);
@@ -143,15 +150,17 @@ impl SpanState {
 
     /// Adds a field whose name is only known at run time to what is kept of the span.
     pub(crate) fn keep_named(&mut self, name: &str, value: &FieldValue) {
-        if self.began.is_some() {
+        if self.is_kept {
             self.settled.put_named(name, value);
         }
     }
 
     /// Adds values that the span got later.
     pub(crate) fn record(&mut self, later: &RawFields, rules: &FieldRules) {
-        let status = self.metadata.and_then(|place| place.fields().field("otel.status_code"));
-        self.failed |= status.is_some_and(|status| later.text(status.index()) == Some("ERROR"));
+        self.failed |= later.has_text("ERROR") && {
+            let status = self.metadata.and_then(|place| place.fields().field("otel.status_code"));
+            status.is_some_and(|status| later.text(status.index()) == Some("ERROR"))
+        };
         self.raw.append(later);
         if self.raw.is_full(rules) {
             self.fields(rules);
@@ -207,9 +216,9 @@ impl SpanTable {
         state.metadata = Some(new.metadata);
         state.parent = new.parent;
         state.root = new.root;
-        state.opened = new.opened;
         state.failed = false;
         state.began = new.began;
+        state.is_kept = new.is_kept;
         fill(&mut state.raw);
         if let Some(at) = new.watched_since {
             slot.activity.open(at);
@@ -240,10 +249,16 @@ impl SpanTable {
             .is_ok_and(|life| references(life) == 1)
     }
 
-    /// Frees the slot of a span without references; returns its parent, whose reference goes to the caller.
-    pub(crate) fn close(self: &Arc<Self>, key: SpanKey) -> Option<SpanKey> {
+    /// Frees the slot of a span without references after a last look at it; returns what was seen, and the span's
+    /// parent, whose reference goes to the caller.
+    pub(crate) fn close<R>(
+        self: &Arc<Self>,
+        key: SpanKey,
+        look: impl FnOnce(&mut SpanState) -> R,
+    ) -> Option<(R, Option<SpanKey>)> {
         let slot = self.slot(key)?;
         let mut state = slot.state.lock();
+        let seen = look(&mut state);
         let parent = state.parent.take();
         state.metadata = None;
         let kept = state.raw.capacity() + state.rendered.capacity() + state.settled.capacity();
@@ -263,7 +278,7 @@ impl SpanTable {
         }
         drop(state);
         free::give(self, key.slot);
-        parent
+        Some((seen, parent))
     }
 
     /// Looks at an open span.
@@ -350,11 +365,11 @@ impl Slot {
                 metadata: None,
                 parent: None,
                 root: None,
-                opened: None,
+                began: None,
+                is_kept: false,
                 failed: false,
                 raw: RawFields::default(),
                 rendered: FieldBuffer::default(),
-                began: None,
                 settled: RawFields::default(),
                 #[cfg(feature = "otlp")]
                 story: Story::default(),
@@ -416,9 +431,9 @@ mod tests {
             parent,
             root: None,
             exported: false,
-            opened: None,
             watched_since: None,
             began: None,
+            is_kept: false,
         };
         table.open(new, |_| {})
     }
@@ -443,7 +458,7 @@ mod tests {
         assert_eq!(open(&table, None), None);
         assert!(!table.retain(SpanKey::NONE) && !table.release(SpanKey::NONE));
         assert!(table.release(first));
-        table.close(first);
+        table.close(first, |_| ());
         let third = open(&table, None).unwrap();
         assert_eq!(third.slot, first.slot);
         assert!(!table.retain(first) && table.with(first, |_| ()).is_none());
@@ -459,7 +474,7 @@ mod tests {
                 let keys: Vec<_> = (0..64).map(|_| open(&table, None).unwrap()).collect();
                 for key in keys {
                     assert!(table.release(key));
-                    table.close(key);
+                    table.close(key, |_| ());
                 }
             })
             .join()
@@ -496,7 +511,7 @@ mod tests {
                     2 if !known.is_empty() => {
                         let last = table.release(known[which]);
                         prop_assert_eq!(last, count == 1);
-                        if last { table.close(known[which]); }
+                        if last { table.close(known[which], |_| ()); }
                         counts.insert(which, count.saturating_sub(1));
                     }
                     _ => if let Some(key) = known.get(which) {

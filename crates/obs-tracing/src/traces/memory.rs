@@ -2,18 +2,15 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
 use parking_lot::Mutex;
 
 use super::batch::{Room, SpanBatch};
+use crate::pipeline::shard;
 use crate::spans::SpanState;
 
 /// The least memory that makes sense, in bytes.
 pub(crate) const MIN_BYTES: usize = 256 * 1024;
-
-/// The most threads that keep spans without meeting each other.
-const SHARDS: usize = 8;
 
 /// The parts in which the memory is forgotten.
 const PARTS: usize = 64;
@@ -34,18 +31,10 @@ pub(crate) struct SpanMemory {
     max_full: usize,
 }
 
-thread_local! {
-    static SHARD: usize = {
-        static NEXT: AtomicUsize = AtomicUsize::new(0);
-        NEXT.fetch_add(1, Ordering::Relaxed)
-    };
-}
-
 impl SpanMemory {
     /// A memory of `bytes` bytes at most.
     pub(crate) fn new(bytes: usize) -> Self {
-        let threads = std::thread::available_parallelism().map_or(1, usize::from);
-        Self::with_shards(bytes, threads.min(SHARDS))
+        Self::with_shards(bytes, shard::count())
     }
 
     fn with_shards(bytes: usize, shards: usize) -> Self {
@@ -60,7 +49,7 @@ impl SpanMemory {
 
     /// Keeps a span that is closing.
     pub(crate) fn keep(&self, span: &SpanState, start: u64, duration: u64) -> Forgotten {
-        let shard = SHARD.try_with(|shard| *shard).unwrap_or(0) % self.filling.len();
+        let shard = shard::of(self.filling.len());
         let room = Room::of(self.part_bytes);
         let mut part = self.filling[shard].lock();
         let mut forgotten = Forgotten::default();

@@ -99,11 +99,6 @@ impl Recorder {
         self.memory.is_some() || is_exported
     }
 
-    /// The time at which a span opens.
-    pub(crate) fn now(&self) -> Duration {
-        self.wall.monotonic()
-    }
-
     /// Adds whom the span is for.
     pub(crate) fn add_context(&self, raw: &mut RawFields) {
         if self.memory.is_none() {
@@ -131,11 +126,11 @@ impl Recorder {
         self.wall.nanoseconds(self.wall.monotonic())
     }
 
-    /// Takes what is kept of a span that is closing.
-    pub(crate) fn close(&self, span: &SpanState, closing: Closing) -> Lost {
+    /// Takes what is kept of a span that is closing after `took`.
+    pub(crate) fn close(&self, span: &SpanState, took: Duration, closing: Closing) -> Lost {
         let mut lost = Lost::default();
         let Some(began) = span.began else { return lost };
-        let duration = self.wall.monotonic().saturating_sub(began).as_nanos() as u64;
+        let duration = took.as_nanos() as u64;
         let start = self.wall.nanoseconds(began);
         if let Some(memory) = &self.memory {
             lost.forgotten = memory.keep(span, start, duration);
