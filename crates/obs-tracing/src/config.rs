@@ -78,6 +78,12 @@ pub struct LogConfig {
     /// written; see [`db`](crate::db). It keeps events at DEBUG from being ruled out for the whole process, which costs
     /// each of their places in the code a look at its own flag.
     pub sqlx_metrics: bool,
+    /// Whether records of the `log` crate become lines, with their target, level, place and key-value pairs, by the same
+    /// rules as events of `tracing`; [`install`](crate::install) then becomes the logger of the process, unless it has
+    /// one, and `log::max_level` follows the filter: see
+    /// [`TracingHandle::takes_log_crate`](crate::TracingHandle::takes_log_crate).
+    #[cfg(feature = "log")]
+    pub log_crate: bool,
     /// How open spans are watched, so that one that hangs, or holds up its thread, can be found:
     /// [`TracingHandle::in_flight`](crate::TracingHandle::in_flight). `None` watches nothing and costs nothing.
     pub in_flight: Option<InFlightConfig>,
@@ -127,6 +133,8 @@ impl LogConfig {
             max_open_spans: 262_144,
             span_metrics: None,
             sqlx_metrics: false,
+            #[cfg(feature = "log")]
+            log_crate: true,
             in_flight: None,
             span_memory: None,
             callsite_limit: None,

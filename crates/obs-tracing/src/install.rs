@@ -41,8 +41,14 @@ const SHUTDOWN_THREAD: &str = "obskit-log-shutdown";
 /// A setting is wrong ([`Error::is_config`], with every problem at once), or a global subscriber is
 /// installed already ([`Error::is_already_installed`]).
 pub fn install(config: LogConfig) -> Result<TracingHandle, Error> {
+    #[cfg(feature = "log")]
+    let log_crate = config.log_crate;
     let (dispatch, handle) = build(config)?;
     tracing::dispatcher::set_global_default(dispatch).map_err(|_| Error::already_installed())?;
+    #[cfg(feature = "log")]
+    if log_crate {
+        handle.take_log_crate();
+    }
     Ok(handle)
 }
 
@@ -236,6 +242,26 @@ impl TracingHandle {
     #[must_use]
     pub fn tail_sampler(&self) -> Option<TailSampler> {
         self.0.tail.clone()
+    }
+
+    /// Whether records of the `log` crate become lines: not where the service had set a logger of its own, which stays;
+    /// a line at WARN says so.
+    #[cfg(feature = "log")]
+    #[must_use]
+    pub fn takes_log_crate(&self) -> bool {
+        self.0.control.follows_log_crate()
+    }
+
+    #[cfg(feature = "log")]
+    fn take_log_crate(&self) {
+        if crate::log_crate::install() {
+            self.0.control.follow_log_crate();
+        } else {
+            tracing::warn!(
+                "records of the `log` crate do not become lines, because it has a logger already: \
+                 expected obskit to start before one is set, or `log_crate` to be off"
+            );
+        }
     }
 
     /// The filter as it was last set.

@@ -106,6 +106,7 @@
 //!
 //! | feature | adds |
 //! |---|---|
+//! | `log` | lines of libraries that use the `log` crate: see `LogConfig::log_crate` |
 //! | `http` (default) | [`http`]: the tower layer for axum; [`client`] and [`grpc`]: those for clients and gRPC, and propagation to other services |
 //! | `reqwest` | [`client::SendObserved`](client) for requests of reqwest |
 //! | `file-gzip` (default), `file-zstd` | [`sink::FileCompression`]: rotated log files compressed |
@@ -124,7 +125,8 @@
 //! The pipeline is a subscriber of its own, not a layer, so that other layers of `tracing-subscriber` do not stand on it. ERROR events of HTTP and
 //! telemetry libraries are logged but not offered to the error sink, and what the exporting and writing threads
 //! log is dropped, so that telemetry never causes itself. A `Debug` form that itself logs is followed three deep.
-//! Records of the `log` crate are not collected; `tracestate` is not passed on.
+//! Records of the `log` crate are lines where the feature `log` is on; where a dependency also turns on `log-always` of
+//! `tracing`, events come twice. `tracestate` is not passed on.
 
 pub mod baggage;
 pub mod channel;
@@ -144,6 +146,8 @@ mod incoming;
 mod inflight;
 mod install;
 mod line;
+#[cfg(feature = "log")]
+mod log_crate;
 mod logger;
 pub mod memory;
 mod names;

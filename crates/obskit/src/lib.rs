@@ -39,6 +39,7 @@
 //! | `health` | health checks |
 //! | `profiling` | CPU profiles |
 //! | `server` | the admin listener and the console |
+//! | `log` | lines of libraries that use the `log` crate |
 //! | `syslog-tls` | log lines to syslog servers over TLS |
 //! | `state` | samples, and what is not delivered, over a restart |
 //! | `metrics-exporter-prometheus` | metrics through that crate's recorder, where an application has installed it |

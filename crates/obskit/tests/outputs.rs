@@ -34,7 +34,8 @@ async fn lines_go_to_every_output_that_is_named() {
         .start()
         .await
         .unwrap();
-    tracing::info!(target: "shop::pay", cents = 950, "paid");
+    assert!(obskit.logs().takes_log_crate());
+    log::info!(target: "shop::pay", cents = 950; "paid");
     tracing::warn!(target: "shop::pay", cents = 7, "too little");
     obskit.shutdown().await.unwrap();
 

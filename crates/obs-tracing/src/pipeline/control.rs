@@ -83,6 +83,20 @@ impl LogControl {
         Self(Arc::new(Shared { filter, state: Mutex::new(state), changed: Condvar::new() }))
     }
 
+    /// Lets `log::max_level` follow the filter from now on.
+    #[cfg(feature = "log")]
+    pub(crate) fn follow_log_crate(&self) {
+        // OK because the level changes only under this lock.
+        let _state = self.0.state.lock();
+        self.0.filter.follow_log_crate();
+    }
+
+    /// Whether `log::max_level` follows the filter.
+    #[cfg(feature = "log")]
+    pub(crate) fn follows_log_crate(&self) -> bool {
+        self.0.filter.follows_log_crate()
+    }
+
     /// The filter without the levels that were set for a while.
     #[must_use]
     pub fn filter(&self) -> String {

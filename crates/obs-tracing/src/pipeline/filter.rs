@@ -140,6 +140,9 @@ struct Shared {
     filter: RwLock<(Filter, String)>,
     is_dynamic: AtomicBool,
     span_level: LevelFilter,
+    /// Whether `log::max_level` follows the filter.
+    #[cfg(feature = "log")]
+    follows_log_crate: AtomicBool,
 }
 
 /// The filter's layer and, cloned, its handle.
@@ -156,6 +159,8 @@ impl LevelControl {
             is_dynamic: AtomicBool::new(matches!(parsed, Filter::Dynamic(_))),
             filter: RwLock::new((parsed, filter.to_owned())),
             span_level: level_filter(span_level),
+            #[cfg(feature = "log")]
+            follows_log_crate: AtomicBool::new(false),
         })))
     }
 
@@ -169,9 +174,26 @@ impl LevelControl {
         let parsed = Filter::parse(text).map_err(Error::config)?;
         self.0.is_dynamic.store(matches!(parsed, Filter::Dynamic(_)), Ordering::Relaxed);
         *self.0.filter.write() = (parsed, text.to_owned());
+        #[cfg(feature = "log")]
+        if self.follows_log_crate() {
+            crate::log_crate::set_max_level(self.0.filter.read().0.max_level());
+        }
         // OK because the lock is free again: this asks every layer for its interest in every place.
         tracing_core::callsite::rebuild_interest_cache();
         Ok(())
+    }
+
+    /// Lets `log::max_level` follow the filter from now on.
+    #[cfg(feature = "log")]
+    pub(crate) fn follow_log_crate(&self) {
+        self.0.follows_log_crate.store(true, Ordering::Relaxed);
+        crate::log_crate::set_max_level(self.0.filter.read().0.max_level());
+    }
+
+    /// Whether `log::max_level` follows the filter.
+    #[cfg(feature = "log")]
+    pub(crate) fn follows_log_crate(&self) -> bool {
+        self.0.follows_log_crate.load(Ordering::Relaxed)
     }
 
     fn keeps_span(&self, metadata: &Metadata<'_>) -> bool {

@@ -23,6 +23,9 @@ use tracing_subscriber::layer::{Layer, Layered, SubscriberExt};
 pub(crate) use events::{EventLog, SinkQueue, next_owner};
 use filter::LevelControl;
 
+#[cfg(feature = "log")]
+use queue::CloseOnDrop;
+
 use crate::baggage::BaggageRules;
 #[cfg(feature = "otlp")]
 use crate::fields::EventVisitor;
@@ -34,6 +37,10 @@ use crate::sampling::Sampling;
 use crate::spans::ids::SpanIds;
 use crate::spans::{self, NewSpan, SpanKey, SpanMetrics, SpanTable};
 use crate::traces::{Closing, Recorder};
+
+/// How long who calls `flush` of the `log` crate waits.
+#[cfg(feature = "log")]
+const FLUSH_WAIT: std::time::Duration = std::time::Duration::from_secs(1);
 
 /// The subscriber of a process.
 ///
@@ -109,6 +116,15 @@ impl Pipeline {
     #[cfg(feature = "http")]
     pub(crate) fn propagators(&self) -> &[crate::http::Propagator] {
         &self.propagators
+    }
+
+    /// Waits a little until what was logged so far is written to the output.
+    #[cfg(feature = "log")]
+    pub(crate) fn flush_lines(&self) {
+        if let Some(CloseOnDrop(queue)) = &self.events.output {
+            // OK because nobody asks whether it was in time.
+            let _ = queue.flush(Instant::now() + FLUSH_WAIT);
+        }
     }
 
     fn innermost(&self) -> Option<SpanKey> {

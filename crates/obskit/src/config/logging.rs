@@ -20,6 +20,8 @@ pub struct LogSettings {
     pub outputs: Vec<LogOutputSettings>,
     /// Where lines go beside `outputs`, with options: `[[log.output]]`.
     pub output: Vec<LogOutputSettings>,
+    /// Whether records of the `log` crate become lines too, unless the service has set a logger for it; true.
+    pub log_crate: bool,
     /// Whether lines for people have colours; as the output is.
     pub colors: Colors,
     /// How many bytes of the newest lines are kept in memory to be searched; 16 MiB, and 0 keeps none.
@@ -120,6 +122,7 @@ impl Default for LogSettings {
             format: LogFormat::Json,
             outputs: Vec::new(),
             output: Vec::new(),
+            log_crate: true,
             colors: Colors::Auto,
             memory_bytes: 16 << 20,
             callsite_limit: None,

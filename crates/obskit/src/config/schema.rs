@@ -155,6 +155,10 @@ settings! {
     "Whether lines of format text have colours: always, never, or auto: on a terminal, unless `NO_COLOR` is set.",
     |s, text| s.log.colors = logging::colors(text)?;
 
+    "log.log_crate", [], "true",
+    "Whether what libraries say through the `log` crate becomes lines too, unless the service has set a logger for it.",
+    |s, text| s.log.log_crate = boolean(text)?;
+
     "log.memory_mib", [], "16",
     "How much memory the newest lines take that can be searched at the admin listener, in MiB; 0 keeps none.",
     |s, text| s.log.memory_bytes = mebibytes(text, 0)?;

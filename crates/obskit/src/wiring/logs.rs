@@ -36,6 +36,10 @@ pub(crate) fn start(
         config::Colors::Always => Colors::Always,
         config::Colors::Never => Colors::Never,
     };
+    #[cfg(feature = "log")]
+    {
+        log.log_crate = settings.log.log_crate;
+    }
     log.line_memory = Some(settings.log.memory_bytes).filter(|bytes| *bytes > 0);
     let limit = settings.log.callsite_limit;
     log.callsite_limit = limit.map(|(lines, period)| CallsiteLimit { lines, period });
