@@ -46,6 +46,24 @@ impl Endpoint {
         }
     }
 
+    /// The endpoint that a URL with a scheme of a sink stands for, such as `loki+https://user:pass@host`: of `schemes`, each
+    /// with that of HTTP, the one that fits. A name and a password in it become those of basic authentication.
+    pub(super) fn of_url(url: &str, schemes: &[(&str, &str)]) -> Option<Self> {
+        let (given, rest) = url.split_once("://")?;
+        let (_, scheme) = schemes.iter().find(|(known, _)| *known == given)?;
+        let mut base = Url::parse(&format!("{scheme}://{rest}")).ok()?;
+        base.host_str().filter(|host| !host.is_empty() && !rest.starts_with('/'))?;
+        let credentials = (base.password().map(decoded), decoded(base.username()));
+        // OK because a URL of HTTP can do without a user.
+        let _ = base.set_username("");
+        let _ = base.set_password(None);
+        let endpoint = Self::new(base);
+        Some(match credentials {
+            (Some(password), user) => endpoint.with_basic_auth(&user, &password),
+            (None, _) => endpoint,
+        })
+    }
+
     /// This endpoint with the name and password of HTTP's basic authentication.
     #[must_use]
     pub fn with_basic_auth(self, user: &str, password: &str) -> Self {
@@ -153,6 +171,13 @@ impl fmt::Debug for Endpoint {
         let headers: Vec<_> = self.headers.iter().map(|(name, _)| (name, REDACTED)).collect();
         f.debug_struct("Endpoint").field("http", &self.http()).field("headers", &headers).finish()
     }
+}
+
+/// A part of a URL without its percent signs.
+fn decoded(text: &str) -> String {
+    let pair = format!("x={}", text.replace('+', "%2B"));
+    let value = url::form_urlencoded::parse(pair.as_bytes()).next();
+    value.map_or_else(String::new, |(_, value)| value.into_owned())
 }
 
 /// What is wrong with endpoints.
@@ -285,6 +310,18 @@ mod tests {
         let shown = format!("{endpoint:?}");
         for secret in ["pass1", "s3cret", "t0ken", "k3y"] {
             assert!(!shown.contains(secret), "{secret} is in {shown}");
+        }
+    }
+
+    #[test]
+    fn credentials_in_a_url_become_a_header() {
+        let schemes = [("x", "http"), ("x+https", "https")];
+        let endpoint = Endpoint::of_url("x+https://u:p%40s+x@h:1/prefix", &schemes).unwrap();
+        assert_eq!(endpoint.url, "https://h:1/prefix");
+        assert_eq!(endpoint.headers[0].1, format!("Basic {}", STANDARD.encode("u:p@s+x")));
+        assert!(Endpoint::of_url("x://h", &schemes).unwrap().headers.is_empty());
+        for bad in ["y://h", "x:h", "x://", "x:///h", "x://h:port"] {
+            assert!(Endpoint::of_url(bad, &schemes).is_none(), "{bad}");
         }
     }
 

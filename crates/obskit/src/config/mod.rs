@@ -20,9 +20,10 @@ pub use error::{ConfigError, Origin, Problem};
 pub use logging::{
     Colors, LogFormat, LogSettings, OperationSettings, Redaction, RedactionSettings, TraceSettings,
 };
+pub(crate) use outputs::OTLP_LOGS;
 pub use outputs::{
-    FileOutputSettings, LogOutputSettings, OutputKind, OutputRotation, SyslogBody,
-    SyslogOutputSettings,
+    FileOutputSettings, HttpOutputSettings, LogOutputSettings, OutputKind, OutputRotation,
+    SyslogBody, SyslogOutputSettings,
 };
 pub use rules::{RuleSettings, SignalKind, WebhookSettings};
 pub use schema::{Setting, reference};
@@ -483,7 +484,7 @@ impl Settings {
         );
         rules::validate(&self.alerts, &mut problems);
         shipping::validate(self, &mut problems);
-        outputs::validate(&self.log, &mut problems);
+        outputs::validate(self, &mut problems);
         #[cfg(feature = "tracing")]
         if let Err(error) = obs_tracing::check_filter(&self.log.level) {
             problems.push(Problem::new(Origin::Combination, format!("log.level: {error}")));

@@ -187,7 +187,7 @@ settings! {
     |s, text| s.log.redaction.without = logging::kinds(text)?;
 
     "log.outputs", [], "stdout",
-    "Where lines go, with commas between: `stdout` or `stderr`, `file:/var/log/app.log`, `syslog://host:514` (also `syslog+tcp`, `syslog+tls`, `syslog+unix`). `[[log.output]]` in a file has options.",
+    "Where lines go, with commas between: `stdout` or `stderr`, `file:/var/log/app.log`, `syslog://host:514`, `loki://host:3100`, `elasticsearch://host:9200/index`, `otlp://host:4318`, and their kin below. `[[log.output]]` in a file has options.",
     |s, text| s.log.outputs = outputs::list(text)?;
 
     "traces.sampler", ["OTEL_TRACES_SAMPLER"], "parentbased_always_on",

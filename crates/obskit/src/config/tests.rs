@@ -363,10 +363,17 @@ fn log_lines_go_where_a_list_or_tables_say_each_under_a_name_of_its_own() {
     );
     let usual = Settings::default().log.all_outputs();
     assert_eq!((usual.len(), usual[0].url.as_str()), (1, "stdout"));
-    for bad in ["stdout, gopher://h", "syslog:h", "file:", ",", "stdout:"] {
+    for bad in ["stdout, gopher://h", "syslog:h", "file:", ",", "stdout:", "loki:h", "https://h"] {
         let error = environment(&[("OBSKIT_LOG_OUTPUTS", bad)]).unwrap_err();
         assert!(error.contains("expected stdout, stderr, file:PATH"), "{bad}: {error}");
     }
+
+    let list = "loki://h, loki+https://h,elasticsearchs://h/i,otlp+grpc://h:4317";
+    let mut settings = environment(&[("OBSKIT_LOG_OUTPUTS", list)]).unwrap();
+    settings.loki.endpoint = Some("http://h".to_owned());
+    let all = settings.log.outputs_beside(settings.section_sinks());
+    let names: Vec<_> = all.iter().filter_map(|output| output.name.as_deref()).collect();
+    assert_eq!(names, ["loki-2", "loki-3", "elasticsearch", "otlp"]);
 
     let settings = read(
         r#"
@@ -435,14 +442,28 @@ fn what_is_wrong_with_an_output_is_said_where_it_stands() {
     let mut syslog = LogOutputSettings::new("syslog+tls://host:0");
     syslog.syslog.key_file = Some("key.pem".into());
     syslog.syslog.facility = Some("local9".into());
-    settings.log.output = vec![stdout, LogOutputSettings::new("stderr"), syslog];
+    let mut search = LogOutputSettings::new("elasticsearch://u:s3cret-9@search:9200");
+    search.http.password = Some("pass-material".into());
+    search.name = Some("otlp_logs".into());
+    settings.log.output = vec![stdout, LogOutputSettings::new("stderr"), syslog, search];
+    let shown = format!("{settings:?}");
+    assert!(!shown.contains("s3cret-9") && !shown.contains("pass-material"), "{shown}");
     let error = settings.validate().unwrap_err().to_string();
-    let mut parts =
-        vec!["names stdout and stderr", "stdout has options", "expected both or neither"];
+    let mut parts = vec![
+        "names stdout and stderr",
+        "stdout has options",
+        "certificate_file and key_file of log.output go together: expected both or neither",
+        "user and password of log.output go together: expected both or neither",
+        "\"otlp_logs\" as the sink of a section",
+    ];
     if cfg!(feature = "tracing") {
         parts.extend(["has no port that is one", "\"local9\" is no facility"]);
+    }
+    if cfg!(feature = "elasticsearch") {
+        parts.push("expected elasticsearch://host:port/index");
     }
     for part in parts {
         assert!(error.contains(part), "{part}: {error}");
     }
+    assert!(!error.contains("s3cret-9"), "{error}");
 }

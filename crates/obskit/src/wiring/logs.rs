@@ -51,9 +51,9 @@ pub(crate) fn start(
     log.span_metrics = Some(traces.span_metrics).filter(|names| *names > 0);
     log.baggage = BaggageConfig::of(&traces.baggage).on_lines(&traces.baggage_on_lines);
     log.propagators = Propagator::list(&traces.propagators).map_err(failed)?;
-    let (output, sinks) = super::outputs::of(&settings.log);
-    log.output = given.unwrap_or(output);
-    log.sinks = sinks;
+    let outputs = super::outputs::of(settings);
+    log.output = given.unwrap_or(outputs.process);
+    log.sinks = outputs.sinks;
     log.clock = Arc::clone(clock);
     log.in_flight = settings.operations.enabled.then(|| in_flight(settings));
     #[cfg(feature = "errors")]
@@ -68,6 +68,7 @@ pub(crate) fn start(
     {
         log.sinks.extend(super::sinks::sinks(
             settings,
+            outputs.wanted,
             #[cfg(feature = "state")]
             state,
         )?);

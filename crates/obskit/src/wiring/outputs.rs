@@ -2,31 +2,70 @@
 
 use obs_model::Level;
 use obs_tracing::LogOutput;
+#[cfg(feature = "elasticsearch")]
+use obs_tracing::sink::ElasticsearchConfig;
+#[cfg(any(feature = "elasticsearch", feature = "loki", feature = "otlp"))]
+use obs_tracing::sink::Endpoint;
+#[cfg(feature = "loki")]
+use obs_tracing::sink::LokiConfig;
+#[cfg(feature = "otlp")]
+use obs_tracing::sink::OtlpLogsConfig;
 use obs_tracing::sink::{
     Facility, FileCompression, FileConfig, IntoSink, LogSink, RotationPeriod, SinkFilter,
     SyslogBody, SyslogConfig,
 };
 
-use crate::config::{self, LogOutputSettings, LogSettings, OutputKind, OutputRotation};
+#[cfg(any(feature = "elasticsearch", feature = "loki", feature = "otlp"))]
+use super::sinks::{Wanted, with_headers, with_login};
+use crate::config::{self, LogOutputSettings, OutputKind, OutputRotation, Settings};
+
+/// What the settings name.
+pub(crate) struct Outputs {
+    /// The output of the process.
+    pub(crate) process: LogOutput,
+    /// Files and syslog servers.
+    pub(crate) sinks: Vec<LogSink>,
+    /// What is sent to over HTTP or gRPC, and can have a spool.
+    #[cfg(any(feature = "elasticsearch", feature = "loki", feature = "otlp"))]
+    pub(crate) wanted: Vec<Wanted>,
+}
 
 /// The output of the process and the sinks that the settings name.
-pub(crate) fn of(settings: &LogSettings) -> (LogOutput, Vec<LogSink>) {
-    let (mut output, mut sinks) = (LogOutput::None, Vec::new());
-    for one in settings.all_outputs() {
-        // OK because settings with another scheme are refused before this.
+pub(crate) fn of(settings: &Settings) -> Outputs {
+    let mut all = Outputs {
+        process: LogOutput::None,
+        sinks: Vec::new(),
+        #[cfg(any(feature = "elasticsearch", feature = "loki", feature = "otlp"))]
+        wanted: Vec::new(),
+    };
+    for one in settings.log.outputs_beside(settings.section_sinks()) {
+        // OK because settings with another scheme, or with a URL that cannot be read, are refused before this.
         match OutputKind::of(&one.url) {
-            Some(OutputKind::Stdout) => output = LogOutput::Stdout,
-            Some(OutputKind::Stderr) => output = LogOutput::Stderr,
-            Some(OutputKind::File) => sinks.push(sink(&one, file(&one))),
-            Some(OutputKind::Syslog) => sinks.push(sink(&one, syslog(&one))),
-            None => {}
+            Some(OutputKind::Stdout) => all.process = LogOutput::Stdout,
+            Some(OutputKind::Stderr) => all.process = LogOutput::Stderr,
+            Some(OutputKind::File) => all.sinks.push(sink(&one, file(&one))),
+            Some(OutputKind::Syslog) => all.sinks.push(sink(&one, syslog(&one))),
+            #[cfg(feature = "loki")]
+            Some(OutputKind::Loki) => all.want(&one, loki(&one)),
+            #[cfg(feature = "elasticsearch")]
+            Some(OutputKind::Elasticsearch) => all.want(&one, elasticsearch(&one)),
+            #[cfg(feature = "otlp")]
+            Some(OutputKind::Otlp) => all.want(&one, otlp(&one)),
+            _ => {}
         }
     }
-    (output, sinks)
+    all
+}
+
+#[cfg(any(feature = "elasticsearch", feature = "loki", feature = "otlp"))]
+impl Outputs {
+    fn want<K: IntoSink + 'static>(&mut self, output: &LogOutputSettings, kind: Result<K, String>) {
+        self.wanted.extend(kind.ok().map(|kind| Wanted::of_output(output, sink(output, kind))));
+    }
 }
 
 /// What is wrong with what the settings name, as far as that can be told before it starts.
-pub(crate) fn problems(settings: &LogSettings) -> Vec<String> {
+pub(crate) fn problems(settings: &Settings) -> Vec<String> {
     let of_one = |one: &LogOutputSettings| match OutputKind::of(&one.url) {
         Some(OutputKind::Stdout | OutputKind::Stderr) => Vec::new(),
         Some(OutputKind::File) => file(one).problems(),
@@ -35,9 +74,22 @@ pub(crate) fn problems(settings: &LogSettings) -> Vec<String> {
             let unknown = facility.and_then(Result::err);
             syslog(one).problems().into_iter().chain(unknown).collect()
         }
+        #[cfg(feature = "loki")]
+        Some(OutputKind::Loki) => of_kind(loki(one)),
+        #[cfg(feature = "elasticsearch")]
+        Some(OutputKind::Elasticsearch) => of_kind(elasticsearch(one)),
+        #[cfg(feature = "otlp")]
+        Some(OutputKind::Otlp) => of_kind(otlp(one)),
+        #[cfg(not(all(feature = "elasticsearch", feature = "loki", feature = "otlp")))]
+        Some(kind) => vec![format!("{0} outputs need the feature {0} of obskit", kind.as_str())],
         None => vec![format!("{:?} is no output: expected stdout, file:PATH or a URL", one.url)],
     };
-    settings.all_outputs().iter().flat_map(of_one).collect()
+    settings.log.outputs_beside(settings.section_sinks()).iter().flat_map(of_one).collect()
+}
+
+#[cfg(any(feature = "elasticsearch", feature = "loki", feature = "otlp"))]
+fn of_kind(kind: Result<impl IntoSink, String>) -> Vec<String> {
+    kind.map_or_else(|problem| vec![problem], |kind| kind.problems())
 }
 
 fn sink(output: &LogOutputSettings, kind: impl IntoSink + 'static) -> LogSink {
@@ -114,4 +166,64 @@ fn tls(settings: &config::SyslogOutputSettings) -> obs_delivery::TlsConfig {
         tls = tls.with_identity(Pem::file(certificate), Pem::file(key));
     }
     tls
+}
+
+/// What is said to be let in, to every endpoint of an output.
+#[cfg(any(feature = "elasticsearch", feature = "loki", feature = "otlp"))]
+fn with_credentials(endpoint: Endpoint, http: &config::HttpOutputSettings) -> Endpoint {
+    let endpoint = with_login(endpoint, &http.user, &http.password);
+    let endpoint = match (&http.token, &http.api_key) {
+        (Some(token), _) => endpoint.with_bearer_token(token),
+        (None, Some(key)) => endpoint.with_api_key(key),
+        (None, None) => endpoint,
+    };
+    with_headers(endpoint, &http.headers)
+}
+
+#[cfg(feature = "loki")]
+fn loki(output: &LogOutputSettings) -> Result<LokiConfig, String> {
+    let http = &output.http;
+    let mut loki = LokiConfig::from_url(&output.url).map_err(|error| error.to_string())?;
+    if let Some(fallback) = &http.fallback {
+        loki = loki.with_fallback(fallback.as_str());
+    }
+    loki = loki.each_endpoint(|endpoint| with_credentials(endpoint, http));
+    if let Some(tenant) = &http.tenant {
+        loki = loki.with_tenant(tenant);
+    }
+    if !http.label_fields.is_empty() {
+        loki = loki.with_label_fields(http.label_fields.iter().map(String::as_str));
+    }
+    for (name, value) in &http.labels {
+        loki = loki.with_label(name, value);
+    }
+    if http.structured_metadata == Some(false) {
+        loki = loki.without_structured_metadata();
+    }
+    Ok(loki)
+}
+
+#[cfg(feature = "elasticsearch")]
+fn elasticsearch(output: &LogOutputSettings) -> Result<ElasticsearchConfig, String> {
+    let http = &output.http;
+    let search = ElasticsearchConfig::from_url(&output.url);
+    let mut search = search.map_err(|error| error.to_string())?;
+    if let Some(fallback) = &http.fallback {
+        search = search.with_fallback(fallback.as_str());
+    }
+    search = search.each_endpoint(|endpoint| with_credentials(endpoint, http));
+    if let Some(pipeline) = &http.pipeline {
+        search = search.with_pipeline(pipeline);
+    }
+    Ok(search)
+}
+
+#[cfg(feature = "otlp")]
+fn otlp(output: &LogOutputSettings) -> Result<OtlpLogsConfig, String> {
+    let http = &output.http;
+    let mut otlp = OtlpLogsConfig::from_url(&output.url).map_err(|error| error.to_string())?;
+    if let Some(fallback) = &http.fallback {
+        otlp = otlp.with_fallback(fallback.as_str());
+    }
+    Ok(otlp.each_endpoint(|endpoint| with_credentials(endpoint, http)))
 }

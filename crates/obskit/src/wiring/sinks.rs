@@ -5,7 +5,7 @@ use std::time::Duration;
 use obs_model::Level;
 use obs_tracing::sink::{Endpoint, IntoSink, LogSink, SinkFilter};
 
-use crate::config::Settings;
+use crate::config::{LogOutputSettings, OTLP_LOGS, OutputKind, Settings};
 use crate::error::StartError;
 
 /// How long a line is tried to be sent where it waits on the disk; where it waits in memory it is an hour.
@@ -15,23 +15,39 @@ const SPOOLED_FOR: Duration = Duration::from_secs(24 * 3_600);
 const MAX_MESSAGE: usize = 256 << 10;
 
 /// A sink as it is set, before it has a queue.
-struct Wanted {
-    name: &'static str,
-    level: Level,
+pub(crate) struct Wanted {
+    name: String,
+    sink: LogSink,
     timeout: Option<Duration>,
-    kind: Box<dyn FnOnce(&'static str) -> LogSink>,
+    /// Whether the protocol says by itself which service and instance writes.
+    names_service: bool,
+    /// The names of the fields that it has.
+    fields: Vec<String>,
 }
 
 impl Wanted {
-    fn new(name: &'static str, level: Level, kind: impl IntoSink + 'static) -> Self {
-        let kind = Box::new(move |name| LogSink::new(name, kind));
-        Self { name, level, timeout: None, kind }
+    fn of_section(name: &'static str, level: Level, kind: impl IntoSink + 'static) -> Self {
+        let sink = LogSink::new(name, kind).filtered(SinkFilter::at(level));
+        let names_service = name == OTLP_LOGS;
+        Self { name: name.to_owned(), sink, timeout: None, names_service, fields: Vec::new() }
+    }
+
+    /// One of the outputs, with its filter and fields.
+    pub(crate) fn of_output(output: &LogOutputSettings, sink: LogSink) -> Self {
+        Self {
+            name: output.name.clone().unwrap_or_default(),
+            sink,
+            timeout: None,
+            names_service: OutputKind::of(&output.url) == Some(OutputKind::Otlp),
+            fields: output.fields.iter().map(|(name, _)| name.clone()).collect(),
+        }
     }
 }
 
-/// The sinks whose endpoints are set, each with a spool when there is a state file.
+/// The sinks whose endpoints are set, and `others`, each with a spool when there is a state file.
 pub(crate) fn sinks(
     settings: &Settings,
+    others: Vec<Wanted>,
     #[cfg(feature = "state")] state: Option<&super::state::StatePart>,
 ) -> Result<Vec<LogSink>, StartError> {
     let wanted: Vec<Wanted> = [
@@ -44,6 +60,7 @@ pub(crate) fn sinks(
     ]
     .into_iter()
     .flatten()
+    .chain(others)
     .collect();
     if !wanted.is_empty() {
         obs_delivery::describe();
@@ -51,30 +68,27 @@ pub(crate) fn sinks(
     // An eighth of the disk for all of them: the samples take half, and pushes a quarter.
     let share = settings.state.max_bytes / 8 / wanted.len().max(1) as u64;
     let mut sinks = Vec::new();
-    for Wanted { name, level, timeout, kind } in wanted {
-        let mut delivery = obs_tracing::sink::delivery_config(name);
+    for Wanted { name, mut sink, timeout, names_service, fields } in wanted {
+        let mut delivery = obs_tracing::sink::delivery_config(name.as_str());
         delivery.max_message_bytes = MAX_MESSAGE;
         delivery.timeout = timeout.unwrap_or(delivery.timeout);
         delivery.spool.max_bytes = share;
-        let mut sink = kind(name).filtered(SinkFilter::at(level));
         #[cfg(feature = "state")]
         if let Some(state) = state {
             delivery.retry.max_age = SPOOLED_FOR;
-            sink = sink.with_spool(std::sync::Arc::new(state.spool(name, share)?));
+            sink = sink.with_spool(std::sync::Arc::new(state.spool(&name, share)?));
         }
         sink = sink.with_delivery(delivery);
-        if name != OTLP {
-            sink = with_service(sink, settings);
+        if !names_service {
+            sink = with_service(sink, settings, &fields);
         }
         sinks.push(sink);
     }
     Ok(sinks)
 }
 
-const OTLP: &str = "otlp_logs";
-
-/// What tells services and their instances apart where lines of all of them come together.
-fn with_service(sink: LogSink, settings: &Settings) -> LogSink {
+/// What tells services and their instances apart where lines of all of them come together, but for what is said already.
+fn with_service(sink: LogSink, settings: &Settings, said: &[String]) -> LogSink {
     let service = &settings.service;
     [
         ("environment", &service.environment),
@@ -82,15 +96,20 @@ fn with_service(sink: LogSink, settings: &Settings) -> LogSink {
         ("instance", &service.instance),
     ]
     .into_iter()
+    .filter(|(name, _)| said.iter().all(|said| said != name))
     .filter_map(|(name, value)| Some((name, value.as_deref()?)))
     .fold(sink, |sink, (name, value)| sink.with_field(name, value.to_owned()))
 }
 
-fn with_headers(endpoint: Endpoint, headers: &[(String, String)]) -> Endpoint {
+pub(super) fn with_headers(endpoint: Endpoint, headers: &[(String, String)]) -> Endpoint {
     headers.iter().fold(endpoint, |endpoint, (name, value)| endpoint.with_header(name, value))
 }
 
-fn with_login(endpoint: Endpoint, user: &Option<String>, password: &Option<String>) -> Endpoint {
+pub(super) fn with_login(
+    endpoint: Endpoint,
+    user: &Option<String>,
+    password: &Option<String>,
+) -> Endpoint {
     match (user, password) {
         (Some(user), Some(password)) => endpoint.with_basic_auth(user, password),
         _ => endpoint,
@@ -124,7 +143,7 @@ fn loki(settings: &Settings) -> Option<Wanted> {
     if !from.structured_metadata {
         loki = loki.without_structured_metadata();
     }
-    Some(Wanted::new("loki", from.level, loki))
+    Some(Wanted::of_section("loki", from.level, loki))
 }
 
 #[cfg(feature = "elasticsearch")]
@@ -148,7 +167,7 @@ fn elasticsearch(settings: &Settings) -> Option<Wanted> {
     if let Some(pipeline) = &from.pipeline {
         search = search.with_pipeline(pipeline);
     }
-    Some(Wanted::new("elasticsearch", from.level, search))
+    Some(Wanted::of_section("elasticsearch", from.level, search))
 }
 
 #[cfg(feature = "otlp")]
@@ -177,5 +196,5 @@ fn otlp(settings: &Settings) -> Option<Wanted> {
         logs = logs.without_compression();
     }
     let timeout = Some(from.timeout.unwrap_or(all.timeout));
-    Some(Wanted { timeout, ..Wanted::new(OTLP, from.level, logs) })
+    Some(Wanted { timeout, ..Wanted::of_section(OTLP_LOGS, from.level, logs) })
 }

@@ -5,7 +5,6 @@ mod document;
 mod index;
 
 use obs_delivery::{Compression, Framing};
-use url::Url;
 
 use self::answer::{BulkAnswers, REASONS};
 use self::document::Documents;
@@ -15,6 +14,18 @@ use super::{IntoSink, SinkStart, StartedSink};
 use crate::Error;
 
 const PATH: &str = "/_bulk";
+
+/// The schemes of its URLs.
+const SCHEMES: [(&str, &str); 8] = [
+    ("elasticsearch", "http"),
+    ("elasticsearch+http", "http"),
+    ("elasticsearch+https", "https"),
+    ("elasticsearchs", "https"),
+    ("opensearch", "http"),
+    ("opensearch+http", "http"),
+    ("opensearch+https", "https"),
+    ("opensearchs", "https"),
+];
 
 /// What of the answer is looked at: it is a tenth of the whole.
 const FILTER: &str = "errors,items.*.status,items.*.error.type,items.*.error.reason";
@@ -61,7 +72,7 @@ impl ElasticsearchConfig {
     }
 
     /// A cluster and an index as one URL: `elasticsearch://host:9200/index`, with `opensearch` as well, and
-    /// `elasticsearch+https` for TLS. A name and a password in it are those of basic authentication.
+    /// `elasticsearch+https`, or `elasticsearchs`, for TLS. A name and a password in it are those of basic authentication.
     ///
     /// ```
     /// use obs_tracing::sink::ElasticsearchConfig;
@@ -80,23 +91,8 @@ impl ElasticsearchConfig {
             let accepted = "expected elasticsearch://host:port/index";
             Error::config(vec![format!("the URL of an Elasticsearch sink is not one: {accepted}")])
         };
-        let (scheme, rest) = url.split_once("://").ok_or_else(wrong)?;
-        let scheme = match scheme {
-            "elasticsearch" | "elasticsearch+http" | "opensearch" | "opensearch+http" => "http",
-            "elasticsearch+https" | "opensearch+https" => "https",
-            _ => return Err(wrong()),
-        };
-        let (authority, index) = rest.trim_end_matches('/').rsplit_once('/').ok_or_else(wrong)?;
-        let mut base = Url::parse(&format!("{scheme}://{authority}")).map_err(|_| wrong())?;
-        let credentials = (base.password().map(decoded), decoded(base.username()));
-        // OK because a URL of HTTP can do without a user.
-        let _ = base.set_username("");
-        let _ = base.set_password(None);
-        let endpoint = Endpoint::new(base);
-        let endpoint = match credentials {
-            (Some(password), user) => endpoint.with_basic_auth(&user, &password),
-            (None, _) => endpoint,
-        };
+        let (base, index) = url.trim_end_matches('/').rsplit_once('/').ok_or_else(wrong)?;
+        let endpoint = Endpoint::of_url(base, &SCHEMES).ok_or_else(wrong)?;
         IndexPattern::parse(index).map_err(|problem| Error::config(vec![problem]))?;
         Ok(Self::new(endpoint, index))
     }
@@ -106,6 +102,21 @@ impl ElasticsearchConfig {
     #[must_use]
     pub fn with_fallback(mut self, endpoint: impl Into<Endpoint>) -> Self {
         self.endpoints.push(endpoint.into());
+        self
+    }
+
+    /// This configuration with each of its endpoints changed: for headers and credentials that all of them have.
+    ///
+    /// ```
+    /// use obs_tracing::sink::ElasticsearchConfig;
+    ///
+    /// let config = ElasticsearchConfig::new("https://search:9200", "logs")
+    ///     .each_endpoint(|endpoint| endpoint.with_bearer_token("s3cret"));
+    /// # let _ = config;
+    /// ```
+    #[must_use]
+    pub fn each_endpoint(mut self, change: impl FnMut(Endpoint) -> Endpoint) -> Self {
+        self.endpoints = self.endpoints.into_iter().map(change).collect();
         self
     }
 
@@ -133,13 +144,6 @@ impl ElasticsearchConfig {
         };
         self.endpoints.iter().map(target).collect()
     }
-}
-
-/// A part of a URL without its percent signs.
-fn decoded(text: &str) -> String {
-    let pair = format!("x={}", text.replace('+', "%2B"));
-    let value = url::form_urlencoded::parse(pair.as_bytes()).next();
-    value.map_or_else(String::new, |(_, value)| value.into_owned())
 }
 
 impl IntoSink for ElasticsearchConfig {
@@ -181,6 +185,7 @@ mod tests {
     fn one_url_says_where_and_which_index() {
         check("elasticsearch://h:9200/logs-%Y", Some(("http://h:9200", "logs-%Y")));
         check("opensearch+https://h/logs/", Some(("https://h", "logs")));
+        check("elasticsearchs://h/logs", Some(("https://h", "logs")));
         check("elasticsearch://h:9200/prefix/logs", Some(("http://h:9200/…", "logs")));
         check("elasticsearch://u:p%40s+x@h:9200/logs", Some(("Authorization", "logs")));
         for bad in [
@@ -193,7 +198,6 @@ mod tests {
         ] {
             check(bad, None);
         }
-        assert_eq!(decoded("p%40s+x"), "p@s+x");
         let secret = ElasticsearchConfig::from_url("elasticsearch://u:hunter2@h:port/logs");
         assert!(!secret.unwrap_err().to_string().contains("hunter2"));
     }

@@ -15,8 +15,14 @@ use self::encode::{LokiEncoder, LokiRender};
 use self::labels::{Labels, MAX_LABELS, Source, label_name, member_name};
 use super::endpoint::{self, Endpoint, Protocol, Refused};
 use super::{IntoSink, SinkStart, StartedSink};
+use crate::Error;
 
 const PATH: &str = "/loki/api/v1/push";
+
+/// The schemes of its URLs.
+const SCHEMES: [(&str, &str); 3] =
+    [("loki", "http"), ("loki+http", "http"), ("loki+https", "https")];
+
 const CAPPED: &str = "obskit_loki_capped_label_sets_total";
 
 /// Log lines to Grafana Loki, by its push API with protobuf and snappy.
@@ -77,10 +83,47 @@ impl LokiConfig {
         }
     }
 
+    /// A Loki as a URL: `loki://host:3100`, and `loki+https` for TLS. A name and a password in it are those of basic
+    /// authentication.
+    ///
+    /// ```
+    /// use obs_tracing::sink::LokiConfig;
+    ///
+    /// LokiConfig::from_url("loki+https://user:pass@logs.example.com")?;
+    /// assert!(LokiConfig::from_url("http://logs.example.com").is_err());
+    /// # Ok::<(), obs_tracing::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// `is_config` if it is another URL. The message has no part of the URL, which may hold a password.
+    pub fn from_url(url: &str) -> Result<Self, Error> {
+        let endpoint = Endpoint::of_url(url, &SCHEMES).ok_or_else(|| {
+            let accepted = "expected loki://host:port or loki+https://host:port";
+            Error::config(vec![format!("the URL of a Loki sink is not one: {accepted}")])
+        })?;
+        Ok(Self::new(endpoint))
+    }
+
     /// This configuration with one more Loki, which takes over while those before it fail.
     #[must_use]
     pub fn with_fallback(mut self, endpoint: impl Into<Endpoint>) -> Self {
         self.endpoints.push(endpoint.into());
+        self
+    }
+
+    /// This configuration with each of its endpoints changed: for headers and credentials that all of them have.
+    ///
+    /// ```
+    /// use obs_tracing::sink::LokiConfig;
+    ///
+    /// let config = LokiConfig::new("https://loki:3100")
+    ///     .each_endpoint(|endpoint| endpoint.with_bearer_token("s3cret"));
+    /// # let _ = config;
+    /// ```
+    #[must_use]
+    pub fn each_endpoint(mut self, change: impl FnMut(Endpoint) -> Endpoint) -> Self {
+        self.endpoints = self.endpoints.into_iter().map(change).collect();
         self
     }
 

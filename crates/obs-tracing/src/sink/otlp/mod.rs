@@ -11,8 +11,13 @@ use self::answer::{LogsAnswers, REASONS};
 use self::encode::{LogRecords, LogsEncoder};
 use super::endpoint::{self, Endpoint, Protocol, Refused};
 use super::{IntoSink, SinkStart, StartedSink};
+use crate::Error;
 
 const PATH: &str = "/v1/logs";
+
+/// The schemes of its URLs.
+const HTTP: [(&str, &str); 3] = [("otlp", "http"), ("otlp+http", "http"), ("otlp+https", "https")];
+const GRPC: [(&str, &str); 2] = [("otlp+grpc", "http"), ("otlp+grpcs", "https")];
 
 /// The call that takes logs.
 const EXPORT: &str = "/opentelemetry.proto.collector.logs.v1.LogsService/Export";
@@ -66,11 +71,53 @@ impl OtlpLogsConfig {
         Self { is_grpc: true, ..Self::logs(server) }
     }
 
+    /// A collector as a URL: `otlp://host:4318` over HTTP, `otlp+grpc://host:4317` by gRPC, and `otlp+https` and
+    /// `otlp+grpcs` for TLS. Over HTTP `/v1/logs` is added unless it is there. A name and a password in it are those of
+    /// basic authentication.
+    ///
+    /// ```
+    /// use obs_tracing::sink::OtlpLogsConfig;
+    ///
+    /// OtlpLogsConfig::from_url("otlp+grpc://collector:4317")?;
+    /// assert!(OtlpLogsConfig::from_url("http://collector:4318").is_err());
+    /// # Ok::<(), obs_tracing::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// `is_config` if it is another URL. The message has no part of the URL, which may hold a password.
+    pub fn from_url(url: &str) -> Result<Self, Error> {
+        if let Some(endpoint) = Endpoint::of_url(url, &HTTP) {
+            return Ok(Self::new(endpoint));
+        }
+        let server = Endpoint::of_url(url, &GRPC).ok_or_else(|| {
+            let accepted = "expected otlp://host:4318, otlp+https://host:4318, otlp+grpc://host:4317 or \
+                            otlp+grpcs://host:4317";
+            Error::config(vec![format!("the URL of an OTLP sink is not one: {accepted}")])
+        })?;
+        Ok(Self::grpc(server))
+    }
+
     /// This configuration with one more collector by its base URL, which takes over while those before it fail.
     #[must_use]
     pub fn with_fallback(mut self, endpoint: impl Into<Endpoint>) -> Self {
         let endpoint = endpoint.into();
         self.endpoints.push(if self.is_grpc { endpoint } else { endpoint.at(PATH) });
+        self
+    }
+
+    /// This configuration with each of its endpoints changed: for headers and credentials that all of them have.
+    ///
+    /// ```
+    /// use obs_tracing::sink::OtlpLogsConfig;
+    ///
+    /// let config = OtlpLogsConfig::grpc("https://collector:4317")
+    ///     .each_endpoint(|endpoint| endpoint.with_bearer_token("s3cret"));
+    /// # let _ = config;
+    /// ```
+    #[must_use]
+    pub fn each_endpoint(mut self, change: impl FnMut(Endpoint) -> Endpoint) -> Self {
+        self.endpoints = self.endpoints.into_iter().map(change).collect();
         self
     }
 

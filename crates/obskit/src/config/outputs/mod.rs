@@ -1,25 +1,30 @@
 //! Where log lines go: a list of URLs, or tables with options.
 
+mod keys;
+
 use std::collections::BTreeSet;
 use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use obs_model::Level;
+use obs_model::{Level, REDACTED};
 use toml::Spanned;
 use toml::de::DeValue;
 
 use super::error::{Origin, Problem};
 use super::file::Reader;
-use super::rules::{Field, read_fields, require, set, tables, texts};
-use super::value::{Expected, boolean, duration_within, filled, mebibytes, pairs, parsed};
-use super::{LogSettings, Settings, redacted};
+use super::rules::{read_fields, require, tables, texts};
+use super::value::Expected;
+use super::{LogSettings, Settings, names, redacted};
+
+/// The name of the sink that the section `otlp` asks for.
+pub(crate) const OTLP_LOGS: &str = "otlp_logs";
 
 /// A place that log lines go to: `[[log.output]]`.
 #[derive(Clone, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct LogOutputSettings {
-    /// `stdout`, `stderr`, `file:PATH` or the URL of a syslog server.
+    /// `stdout`, `stderr`, `file:PATH` or the URL of a server: syslog, Loki, Elasticsearch or an OTLP collector.
     pub url: String,
     /// What it is called in series and messages; the kind unless set.
     pub name: Option<String>,
@@ -39,6 +44,8 @@ pub struct LogOutputSettings {
     pub file: FileOutputSettings,
     /// What only syslog has.
     pub syslog: SyslogOutputSettings,
+    /// What only Loki, Elasticsearch and OTLP collectors have.
+    pub http: HttpOutputSettings,
 }
 
 /// What a place is that lines go to.
@@ -53,6 +60,12 @@ pub enum OutputKind {
     File,
     /// A syslog server, `syslog://` and its kin.
     Syslog,
+    /// Grafana Loki, `loki://` and `loki+https://`.
+    Loki,
+    /// Elasticsearch or OpenSearch, `elasticsearch://` and its kin.
+    Elasticsearch,
+    /// An OpenTelemetry collector, `otlp://` and its kin.
+    Otlp,
 }
 
 /// What is set for a file; see `obs_tracing::sink::FileConfig` for the defaults.
@@ -102,6 +115,34 @@ pub struct SyslogOutputSettings {
     pub key_file: Option<PathBuf>,
 }
 
+/// What is set for Loki, Elasticsearch or an OTLP collector.
+#[derive(Clone, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct HttpOutputSettings {
+    /// The base URL (HTTP or HTTPS) that takes over while the first fails.
+    pub fallback: Option<String>,
+    /// Headers to send along.
+    pub headers: Vec<(String, String)>,
+    /// A bearer token, of Loki and OTLP.
+    pub token: Option<String>,
+    /// The name for basic authentication, where the URL has none.
+    pub user: Option<String>,
+    /// The password for basic authentication.
+    pub password: Option<String>,
+    /// An API key of Elasticsearch, in the form that it calls `encoded`.
+    pub api_key: Option<String>,
+    /// An ingest pipeline of Elasticsearch.
+    pub pipeline: Option<String>,
+    /// The tenant of Loki.
+    pub tenant: Option<String>,
+    /// Labels of Loki with the same value on every line.
+    pub labels: Vec<(String, String)>,
+    /// Fields that are labels of Loki; `service` and `level` unless set.
+    pub label_fields: Vec<String>,
+    /// Whether ids are structured metadata of Loki; they are unless set.
+    pub structured_metadata: Option<bool>,
+}
+
 /// What a message of syslog is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum SyslogBody {
@@ -111,54 +152,6 @@ pub enum SyslogBody {
     /// The whole line as JSON.
     Json,
 }
-
-/// What may be given.
-const URLS: &str = "stdout, stderr, file:PATH, syslog://host:port, syslog+tcp://host:port, \
-                    syslog+tls://host:port or syslog+unix:///path";
-
-const MINUTE: Duration = Duration::from_secs(60);
-const YEARS: Duration = Duration::from_secs(10 * 366 * 86_400);
-
-/// The keys that every output has.
-const COMMON: &[Field<LogOutputSettings>] = &[
-    ("url", |o, text| set(&mut o.url, url(text))),
-    ("name", |o, text| set(&mut o.name, filled(text, "a name").map(Some))),
-    ("level", |o, text| {
-        set(&mut o.level, parsed(text, "trace, debug, info, warn or error").map(Some))
-    }),
-    ("only_fields", |o, text| set(&mut o.only_fields, pairs(text))),
-    ("without_fields", |o, text| set(&mut o.without_fields, pairs(text))),
-    ("fields", |o, text| set(&mut o.fields, pairs(text))),
-];
-
-const LISTS: [&str; 2] = ["only_targets", "without_targets"];
-
-/// The keys that only a file has.
-const FILE: &[Field<LogOutputSettings>] = &[
-    ("max_mib", |o, text| set(&mut o.file.max_bytes, mebibytes(text, 1).map(|n| Some(n as u64)))),
-    ("rotate", |o, text| set(&mut o.file.rotate, rotation(text).map(Some))),
-    ("keep_files", |o, text| {
-        set(&mut o.file.keep_files, parsed(text, "a whole number of files").map(Some))
-    }),
-    ("keep_mib", |o, text| set(&mut o.file.keep_bytes, mebibytes(text, 1).map(|n| Some(n as u64)))),
-    ("keep_for", |o, text| {
-        set(&mut o.file.keep_for, duration_within(text, MINUTE, YEARS).map(Some))
-    }),
-    ("compress", |o, text| set(&mut o.file.compress, boolean(text))),
-];
-
-/// The keys that only syslog has.
-const SYSLOG: &[Field<LogOutputSettings>] = &[
-    ("fallback", |o, text| set(&mut o.syslog.fallback, syslog_url(text).map(Some))),
-    ("facility", |o, text| set(&mut o.syslog.facility, filled(text, "a facility").map(Some))),
-    ("body", |o, text| set(&mut o.syslog.body, body(text))),
-    ("enterprise", |o, text| {
-        set(&mut o.syslog.enterprise, parsed(text, "a private enterprise number").map(Some))
-    }),
-    ("root_file", |o, text| set(&mut o.syslog.root_file, path(text).map(Some))),
-    ("certificate_file", |o, text| set(&mut o.syslog.certificate_file, path(text).map(Some))),
-    ("key_file", |o, text| set(&mut o.syslog.key_file, path(text).map(Some))),
-];
 
 impl OutputKind {
     /// What a URL stands for, by its scheme.
@@ -172,16 +165,17 @@ impl OutputKind {
             "syslog" | "syslog+udp" | "syslog+tcp" | "syslog+tls" | "syslog+unix" => {
                 Some(Self::Syslog)
             }
+            "loki" | "loki+http" | "loki+https" => Some(Self::Loki),
+            "elasticsearch"
+            | "elasticsearch+http"
+            | "elasticsearch+https"
+            | "elasticsearchs"
+            | "opensearch"
+            | "opensearch+http"
+            | "opensearch+https"
+            | "opensearchs" => Some(Self::Elasticsearch),
+            "otlp" | "otlp+http" | "otlp+https" | "otlp+grpc" | "otlp+grpcs" => Some(Self::Otlp),
             _ => None,
-        }
-    }
-
-    /// The keys that only this kind has.
-    const fn fields(self) -> &'static [Field<LogOutputSettings>] {
-        match self {
-            Self::Stdout | Self::Stderr => &[],
-            Self::File => FILE,
-            Self::Syslog => SYSLOG,
         }
     }
 
@@ -193,6 +187,9 @@ impl OutputKind {
             Self::Stderr => "stderr",
             Self::File => "file",
             Self::Syslog => "syslog",
+            Self::Loki => "loki",
+            Self::Elasticsearch => "elasticsearch",
+            Self::Otlp => "otlp",
         }
     }
 }
@@ -221,11 +218,20 @@ impl LogSettings {
     /// Every output, each with a name of its own; standard output if none is named.
     #[must_use]
     pub fn all_outputs(&self) -> Vec<LogOutputSettings> {
+        self.outputs_beside([])
+    }
+
+    /// Every output, each with a name that is neither another's nor one of `taken`, unless it was given.
+    pub(crate) fn outputs_beside(
+        &self,
+        taken: impl IntoIterator<Item = &'static str>,
+    ) -> Vec<LogOutputSettings> {
         let mut all: Vec<_> = self.outputs.iter().chain(&self.output).cloned().collect();
         if all.is_empty() {
             all.push(LogOutputSettings::new("stdout"));
         }
         let mut names: BTreeSet<String> = all.iter().filter_map(|o| o.name.clone()).collect();
+        names.extend(taken.into_iter().map(str::to_owned));
         for output in all.iter_mut().filter(|output| output.name.is_none()) {
             let kind = OutputKind::of(&output.url).map_or("log", OutputKind::as_str);
             let numbered = (2_u32..).map(|number| format!("{kind}-{number}"));
@@ -236,13 +242,29 @@ impl LogSettings {
     }
 }
 
+impl Settings {
+    /// The names of the sinks that sections of their own ask for.
+    pub(crate) fn section_sinks(&self) -> impl Iterator<Item = &'static str> {
+        [
+            ("loki", self.loki.endpoint.is_some()),
+            ("elasticsearch", self.elasticsearch.endpoint.is_some()),
+        ]
+        .into_iter()
+        .filter_map(|(name, is_set)| is_set.then_some(name))
+        .chain([OTLP_LOGS])
+    }
+}
+
 /// Reads `log.outputs`.
 pub(super) fn list(text: &str) -> Result<Vec<LogOutputSettings>, Expected> {
     let urls = text.split(',').map(str::trim).filter(|text| !text.is_empty());
     let outputs: Vec<_> =
-        urls.map(|text| url(text).map(LogOutputSettings::new)).collect::<Result<_, _>>()?;
-    if outputs.is_empty() { Err(URLS.to_owned()) } else { Ok(outputs) }
+        urls.map(|text| keys::url(text).map(LogOutputSettings::new)).collect::<Result<_, _>>()?;
+    if outputs.is_empty() { Err(keys::URLS.to_owned()) } else { Ok(outputs) }
 }
+
+/// The keys that every output has and that are lists.
+const LISTS: [&str; 2] = ["only_targets", "without_targets"];
 
 /// Reads `[[log.output]]`.
 pub(super) fn read(reader: &mut Reader<'_>, value: &Spanned<DeValue<'_>>, settings: &mut Settings) {
@@ -251,8 +273,7 @@ pub(super) fn read(reader: &mut Reader<'_>, value: &Spanned<DeValue<'_>>, settin
         let mut output = LogOutputSettings::default();
         require(reader, KEY, table, &["url"]);
         let given = table.get_ref().get("url").and_then(|url| url.get_ref().as_str());
-        let own = given.and_then(OutputKind::of).map_or(&[][..], OutputKind::fields);
-        let fields: Vec<_> = COMMON.iter().chain(own).copied().collect();
+        let fields = keys::of(given.and_then(OutputKind::of));
         read_fields(reader, KEY, table, &fields, &LISTS, &mut output);
         for (name, list) in
             LISTS.into_iter().zip([&mut output.only_targets, &mut output.without_targets])
@@ -266,7 +287,8 @@ pub(super) fn read(reader: &mut Reader<'_>, value: &Spanned<DeValue<'_>>, settin
 }
 
 /// What does not go together.
-pub(super) fn validate(log: &LogSettings, problems: &mut Vec<Problem>) {
+pub(super) fn validate(settings: &Settings, problems: &mut Vec<Problem>) {
+    let log = &settings.log;
     let mut check = |holds: bool, message: String| {
         if !holds {
             problems.push(Problem::new(Origin::Combination, message));
@@ -299,46 +321,26 @@ pub(super) fn validate(log: &LogSettings, problems: &mut Vec<Problem>) {
                 "certificate_file and key_file of log.output go together: expected both or neither",
             ),
         );
+        let http = &output.http;
+        check(
+            http.user.is_some() == http.password.is_some(),
+            String::from("user and password of log.output go together: expected both or neither"),
+        );
+        check(
+            http.user.is_none() || (http.token.is_none() && http.api_key.is_none()),
+            String::from("log.output has a user and a token or key: expected one of the two"),
+        );
+    }
+    for name in settings.section_sinks() {
+        check(
+            all.iter().all(|output| output.name.as_deref() != Some(name)),
+            format!("log.output is named {name:?} as the sink of a section: expected another name"),
+        );
     }
     #[cfg(feature = "tracing")]
-    for problem in crate::wiring::outputs::problems(log) {
+    for problem in crate::wiring::outputs::problems(settings) {
         check(false, format!("log.outputs: {problem}"));
     }
-}
-
-fn url(text: &str) -> Result<String, Expected> {
-    let has_more = match OutputKind::of(text) {
-        Some(OutputKind::Stdout | OutputKind::Stderr) => !text.contains(':'),
-        Some(OutputKind::File) => !text["file:".len().min(text.len())..].is_empty(),
-        Some(OutputKind::Syslog) => text.contains("://"),
-        None => false,
-    };
-    if has_more { Ok(text.to_owned()) } else { Err(URLS.to_owned()) }
-}
-
-fn syslog_url(text: &str) -> Result<String, Expected> {
-    let found = url(text).ok().filter(|url| OutputKind::of(url) == Some(OutputKind::Syslog));
-    found.ok_or_else(|| String::from("the URL of a syslog server"))
-}
-
-fn rotation(text: &str) -> Result<OutputRotation, Expected> {
-    match text {
-        "hourly" => Ok(OutputRotation::Hourly),
-        "daily" => Ok(OutputRotation::Daily),
-        _ => Err(String::from("hourly or daily")),
-    }
-}
-
-fn body(text: &str) -> Result<SyslogBody, Expected> {
-    match text {
-        "message" => Ok(SyslogBody::Message),
-        "json" => Ok(SyslogBody::Json),
-        _ => Err(String::from("message or json")),
-    }
-}
-
-fn path(text: &str) -> Result<PathBuf, Expected> {
-    filled(text, "a path").map(PathBuf::from)
 }
 
 /// Shows no credentials that a URL may have.
@@ -355,6 +357,26 @@ impl fmt::Debug for LogOutputSettings {
             .field("fields", &self.fields)
             .field("file", &self.file)
             .field("syslog", &self.syslog)
+            .field("http", &self.http)
+            .finish()
+    }
+}
+
+/// Shows neither credentials nor the values of headers.
+impl fmt::Debug for HttpOutputSettings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("HttpOutputSettings")
+            .field("fallback", &self.fallback.as_deref().map(redacted))
+            .field("headers", &names(&self.headers))
+            .field("token", &self.token.as_ref().map(|_| REDACTED))
+            .field("user", &self.user)
+            .field("password", &self.password.as_ref().map(|_| REDACTED))
+            .field("api_key", &self.api_key.as_ref().map(|_| REDACTED))
+            .field("pipeline", &self.pipeline)
+            .field("tenant", &self.tenant)
+            .field("labels", &self.labels)
+            .field("label_fields", &self.label_fields)
+            .field("structured_metadata", &self.structured_metadata)
             .finish()
     }
 }
