@@ -10,9 +10,21 @@ const COUNTERS: &[(&str, &str)] = &[
     ("obskit_baggage_dropped_total", "Pairs of baggage that were not taken or sent, by reason."),
     ("obskit_correlation_replaced_total", "Correlation ids from outside that were not valid."),
     ("obskit_log_dropped_total", "Log lines that were not written, by reason and level."),
+    ("obskit_log_file_rotations_total", "Rotations of log files, by destination and result."),
+    (
+        "obskit_log_file_upkeep_failures_total",
+        "Times that rotated log files could not be compressed or removed, by destination.",
+    ),
+    ("obskit_span_memory_dropped_total", "Finished spans that left the memory, by reason."),
     ("obskit_spans_dropped_total", "Spans that were not opened or not exported, by reason."),
     ("obskit_spans_exported_total", "Spans that a collector took."),
     ("obskit_spans_failed_total", "Spans that no collector took."),
+    (
+        "obskit_spans_rejected_total",
+        "Spans that a collector did not store though it took their request.",
+    ),
+    ("obskit_traces_dropped_total", "Traces that were not sampled and not kept either, by reason."),
+    ("obskit_traces_kept_total", "Traces that were not sampled and kept all the same, by reason."),
     ("span_errors_total", "Spans that failed, by name."),
     ("span_requests_total", "Spans that ended, by name."),
     ("tool_call_errors_total", "Calls to tools elsewhere that failed, by type of error."),
@@ -59,5 +71,44 @@ pub fn describe_metrics() {
     }
     for (name, help) in HISTOGRAMS {
         describe_histogram!(*name, *help);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+
+    /// Every name in the sources that begins with `obskit_`, and whether its file describes what it names.
+    fn named(folder: &Path, found: &mut Vec<(String, bool)>) {
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                named(&path, found);
+            } else {
+                let text = std::fs::read_to_string(&path).unwrap();
+                let is_describing = text.contains("describe_") && !path.ends_with("describe.rs");
+                let literals = text.split('"').skip(1).step_by(2);
+                let is_name =
+                    |text: &&str| text.bytes().all(|b| b == b'_' || b.is_ascii_lowercase());
+                let names = literals.filter(|text| text.starts_with("obskit_")).filter(is_name);
+                found.extend(names.map(|name| (name.to_owned(), is_describing)));
+            }
+        }
+    }
+
+    #[test]
+    fn every_series_of_this_crate_has_a_help_text() {
+        let mut found = Vec::new();
+        named(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src"), &mut found);
+        assert!(found.len() > 20, "{found:?}");
+        let described: Vec<&str> =
+            COUNTERS.iter().chain(GAUGES).chain(HISTOGRAMS).map(|(name, _)| *name).collect();
+        // The registry describes what it counts for itself.
+        found.retain(|(name, _)| name != "obskit_metrics_dropped_total");
+        for (name, is_describing) in &found {
+            assert!(*is_describing || described.contains(&name.as_str()), "{name} has none");
+        }
     }
 }

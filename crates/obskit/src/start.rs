@@ -49,6 +49,7 @@ pub(crate) async fn start(mut builder: Builder) -> Result<Obskit, StartError> {
         &resource,
         &clock,
         builder.parts.log_output,
+        &mut tasks,
         #[cfg(feature = "errors")]
         errors.as_ref(),
         #[cfg(feature = "state")]

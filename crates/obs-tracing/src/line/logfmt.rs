@@ -1,5 +1,6 @@
 //! A line as logfmt: `key=value` pairs, with the names that the JSON form has.
 
+use super::recast::Members;
 use super::write::{self, TimeWriter};
 use super::{END_ROOM, Head, LineRules, MAX_NAME, Scratch};
 use crate::fields::EventText;
@@ -60,6 +61,35 @@ pub(super) fn render(
     }
     if truncated {
         out.extend_from_slice(b" truncated=true");
+    }
+}
+
+/// Appends a line that is JSON, without its end.
+pub(super) fn recast(json: &[u8], out: &mut Vec<u8>) {
+    let start = out.len();
+    for (key, value) in Members::of(json) {
+        match key {
+            b"metadata" => Members::of(value).for_each(|(key, value)| {
+                push_key(out, key);
+                push_rendered(out, value);
+            }),
+            b"error" => {
+                for (part, value) in Members::of(value) {
+                    // An error without causes has no stack.
+                    if part != b"stack" || value != b"\"\"" {
+                        push_key(out, &[b"error.", part].concat());
+                        push_rendered(out, value);
+                    }
+                }
+            }
+            _ => {
+                push_key(out, key);
+                push_rendered(out, value);
+            }
+        }
+    }
+    if out.len() > start {
+        out.remove(start);
     }
 }
 

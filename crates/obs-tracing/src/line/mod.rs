@@ -2,6 +2,7 @@
 
 mod json;
 mod logfmt;
+mod recast;
 pub(crate) mod record;
 mod text;
 pub(crate) mod write;
@@ -13,6 +14,7 @@ use obs_model::{Context, Level, SpanId, Timestamp, TraceId};
 use crate::config::LogFormat;
 use crate::fields::keys::{FieldKind, IdField, Key};
 use crate::fields::{EventParts, EventText, FieldBuffer, FieldRules};
+pub(crate) use recast::recast;
 use write::TimeWriter;
 
 /// Room to render a line in, kept by each thread and used again.

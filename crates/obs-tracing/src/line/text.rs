@@ -2,6 +2,7 @@
 
 use obs_model::Level;
 
+use super::recast::Members;
 use super::write::{self, TimeWriter};
 use super::{END_ROOM, Head, LineRules, Scratch};
 use crate::fields::EventText;
@@ -136,5 +137,45 @@ pub(super) fn render(
     if let Some(span) = head.span {
         paint.key(b"spanId");
         write::push_hex::<16>(paint.out, u128::from(span.get()));
+    }
+}
+
+/// Appends a line that is JSON, without its end and without colours.
+pub(super) fn recast(json: &[u8], out: &mut Vec<u8>) {
+    // OK because the pipeline writes nothing but texts there.
+    let text = |value: &[u8]| serde_json::from_slice::<String>(value).unwrap_or_default();
+    let member = |object: &[u8], name: &[u8]| {
+        let found = Members::of(object).find(|(key, _)| *key == name);
+        found.map(|(_, value)| text(value)).unwrap_or_default()
+    };
+    let mut paint = Paint { out, colored: false, limit: usize::MAX };
+    paint.raw(&member(json, b"timestamp"));
+    write::push_display(paint.out, format_args!(" {:<5} ", member(json, b"level")));
+    paint.plain(&member(json, b"service"), 0);
+    paint.raw(" ");
+    paint.plain(&member(json, b"target"), 0);
+    paint.raw(": ");
+    paint.plain(&member(json, b"message"), 0);
+    let object = |name: &[u8]| Members::of(json).find(|(key, _)| *key == name);
+    if let Some((_, error)) = object(b"error") {
+        paint.key(b"error");
+        paint.plain(&member(error, b"name"), 0);
+        for (part, before) in [(&b"message"[..], ": "), (b"stack", "; ")] {
+            let text = member(error, part);
+            if !text.is_empty() {
+                paint.raw(before);
+                paint.plain(&text, 0);
+            }
+        }
+    }
+    for (key, value) in object(b"metadata").into_iter().flat_map(|(_, value)| Members::of(value)) {
+        paint.key(key);
+        paint.rendered(value);
+    }
+    for name in IdField::ALL.map(IdField::name).into_iter().chain(["traceId", "spanId"]) {
+        if let Some((key, [b'"', value @ .., b'"'])) = object(name.as_bytes()) {
+            paint.key(key);
+            paint.rendered(value);
+        }
     }
 }

@@ -3,15 +3,31 @@
 use std::fs;
 #[cfg(any(feature = "file-gzip", feature = "file-zstd"))]
 use std::io::Read;
+use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use obs_model::{ManualClock, SystemClock};
+use obs_model::{Context, ManualClock, Resource, SystemClock};
 use obs_tracing::sink::{FileCompression, FileConfig, FileSync, LogSink, RotationPeriod};
+use obs_tracing::{LogConfig, LogFormat, LogOutput};
 use serde_json::Value;
 
 use crate::support::{Logs, eventually, impatient, standing_clock};
+
+/// What the output of the process got.
+#[derive(Clone, Default)]
+struct Output(Arc<Mutex<Vec<u8>>>);
+
+impl Write for Output {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().unwrap().write(bytes)
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
 
 struct Folder {
     folder: tempfile::TempDir,
@@ -71,6 +87,41 @@ fn numbers(path: &Path) -> Vec<u64> {
 
 fn log(numbers: impl IntoIterator<Item = u64>) {
     numbers.into_iter().for_each(|number| tracing::info!(number, "counted"));
+}
+
+#[test]
+fn a_file_in_another_form_has_the_lines_that_the_output_writes_in_it() {
+    for format in [LogFormat::Json, LogFormat::Logfmt, LogFormat::Text] {
+        let folder = Folder::new();
+        let written = Output::default();
+        let mut config = LogConfig::new(Resource::new("test service"));
+        config.output = LogOutput::Writer(Box::new(written.clone()));
+        config.format = format;
+        config.clock = standing_clock();
+        config.sinks.push(LogSink::new("file", folder.config(|file| file.format = format)));
+        let (dispatch, handle) = obs_tracing::build(config).unwrap();
+        let context = Context::new().with_user("u 1").with_correlation("c-1".parse().unwrap());
+        let _entered = context.with_tool("search").enter();
+        tracing::dispatcher::with_default(&dispatch, || {
+            tracing::info!("plain");
+            tracing::warn!(
+                a = "x=\"y\"",
+                b = -1.5,
+                c = true,
+                "d e" = "\u{85}é\\",
+                "q\"k\n\u{7f}ü 日"
+            );
+            let error = std::io::Error::other("gone \"away\"");
+            let _span = tracing::info_span!("pay", order = 7, session_id = "s 1").entered();
+            tracing::error!(error = &error as &dyn std::error::Error, agent_id = 4, "failed");
+            tracing::error!(error.name = "E", error.stack = "caused by: x\ncaused by: y", "{{}}");
+            tracing::info!(list = ?[1, 2], empty = "", "");
+        });
+        handle.shutdown_blocking(Duration::from_secs(20)).unwrap();
+        let expected = String::from_utf8(written.0.lock().unwrap().clone()).unwrap();
+        assert_eq!(expected.lines().count(), 5, "{expected}");
+        assert_eq!(fs::read_to_string(&folder.path).unwrap(), expected, "{format:?}");
+    }
 }
 
 #[test]

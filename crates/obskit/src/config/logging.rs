@@ -14,7 +14,7 @@ use super::value::{Expected, duration_within, parsed};
 pub struct LogSettings {
     /// A level, or filter directives such as `info,sqlx=warn`; `info`.
     pub level: String,
-    /// How a line is written to standard output; JSON. Other outputs get JSON.
+    /// How a line is written to standard output; JSON. Other outputs get JSON, but for files with a form of their own.
     pub format: LogFormat,
     /// Where lines go; standard output, unless this or `output` names others.
     pub outputs: Vec<LogOutputSettings>,

@@ -22,8 +22,8 @@ pub use logging::{
 };
 pub(crate) use outputs::OTLP_LOGS;
 pub use outputs::{
-    FileOutputSettings, HttpOutputSettings, LogOutputSettings, OutputKind, OutputRotation,
-    SyslogBody, SyslogOutputSettings,
+    FileOutputSettings, HttpOutputSettings, LogOutputSettings, OutputFraming, OutputKind,
+    OutputRotation, OutputSync, SyslogBody, SyslogOutputSettings,
 };
 pub use rules::{RuleSettings, SignalKind, WebhookSettings};
 pub use schema::{Setting, reference};

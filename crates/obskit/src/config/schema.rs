@@ -148,7 +148,7 @@ settings! {
     "A level (trace, debug, info, warn, error) or filter directives such as `info,sqlx=warn`.",
     |s, text| s.log.level = filled(text, "a level or filter directives such as info,sqlx=warn")?;
 
-    "log.format", ["LOG_FORMAT"], "json", "How a log line is written: json, logfmt or text.",
+    "log.format", ["LOG_FORMAT"], "json", "How a log line is written to the output of the process: json, logfmt or text.",
     |s, text| s.log.format = logging::format(text)?;
 
     "log.colors", [], "auto",

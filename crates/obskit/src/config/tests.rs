@@ -392,8 +392,16 @@ fn log_lines_go_where_a_list_or_tables_say_each_under_a_name_of_its_own() {
         keep_mib = 20
         keep_for = "7d"
         compress = true
+        format = "logfmt"
+        mode = 0o600
+        sync = "write"
+        reopen_on_sighup = true
         [[log.output]]
         url = "syslog+tcp://logs-1"
+        hostname = "web-1"
+        app_name = "shop"
+        message_id = "line"
+        framing = "line_feed"
         fallback = "syslog+tcp://logs-2"
         facility = "local0"
         body = "json"
@@ -412,6 +420,12 @@ fn log_lines_go_where_a_list_or_tables_say_each_under_a_name_of_its_own() {
     assert_eq!(audit.file.rotate, Some(OutputRotation::Daily));
     assert_eq!((audit.file.max_bytes, audit.file.keep_bytes), (Some(10 << 20), Some(20 << 20)));
     assert_eq!(audit.file.keep_for, Some(Duration::from_secs(7 * 86_400)));
+    assert_eq!((audit.file.format, audit.file.mode), (LogFormat::Logfmt, Some(0o600)));
+    assert_eq!((audit.file.sync, audit.file.reopen_on_sighup), (OutputSync::Write, true));
+    assert_eq!(syslog.syslog.hostname.as_deref(), Some("web-1"));
+    assert_eq!(syslog.syslog.app_name.as_deref(), Some("shop"));
+    assert_eq!(syslog.syslog.message_id.as_deref(), Some("line"));
+    assert_eq!(syslog.syslog.framing, OutputFraming::LineFeed);
     assert_eq!(syslog.syslog.fallback.as_deref(), Some("syslog+tcp://logs-2"));
     assert_eq!((syslog.syslog.body, syslog.syslog.enterprise), (SyslogBody::Json, Some(4_711)));
 }
@@ -420,20 +434,24 @@ fn log_lines_go_where_a_list_or_tables_say_each_under_a_name_of_its_own() {
 fn what_is_wrong_with_an_output_is_said_where_it_stands() {
     let problems = read(
         "[[log.output]]\nurl = \"file:a.log\"\nfacility = \"local0\"\nrotate = \"weekly\"\n\
+         mode = \"0444\"\nsync = \"always\"\nformat = \"xml\"\n\
          [[log.output]]\nlevel = \"loud\"\n",
     )
     .unwrap_err();
     for (place, part) in [
         ("3:1", "unknown key log.output.facility: expected one of url, name, level"),
         ("4:10", "log.output.rotate is \"weekly\": expected hourly or daily"),
-        ("5:1", "this entry of log.output lacks url"),
-        ("6:9", "log.output.level is \"loud\""),
+        ("5:8", "log.output.mode is \"0444\": expected octal permissions"),
+        ("6:8", "log.output.sync is \"always\": expected never, rotation or write"),
+        ("7:10", "log.output.format is \"xml\": expected json, logfmt or text"),
+        ("8:1", "this entry of log.output lacks url"),
+        ("9:9", "log.output.level is \"loud\""),
     ] {
         let found =
             problems.iter().any(|problem| problem.starts_with(place) && problem.contains(part));
         assert!(found, "{place} {part}: {problems:#?}");
     }
-    assert_eq!(problems.len(), 4, "{problems:#?}");
+    assert_eq!(problems.len(), 7, "{problems:#?}");
 
     let mut settings = Settings::default();
     settings.service.name = String::from("x");

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use obs_model::{Clock, Resource};
 use obs_tracing::baggage::BaggageConfig;
 use obs_tracing::http::Propagator;
+use obs_tracing::sink::Reopen;
 use obs_tracing::{CallsiteLimit, Colors, LogConfig, LogFormat, LogOutput, TracingHandle};
 #[cfg(feature = "otlp")]
 use obs_tracing::{Sampler, Sampling};
@@ -13,6 +14,7 @@ use obs_tracing::{Sampler, Sampling};
 use crate::config::OtlpTarget;
 use crate::config::{self, Settings};
 use crate::error::StartError;
+use crate::wiring::Tasks;
 
 /// Installs the subscriber; lines at ERROR go to the tracker too. An output that was given in code stands in for that of
 /// the settings.
@@ -21,16 +23,13 @@ pub(crate) fn start(
     resource: &Resource,
     clock: &Arc<dyn Clock>,
     given: Option<LogOutput>,
+    tasks: &mut Tasks,
     #[cfg(feature = "errors")] errors: Option<&obs_errors::ErrorTracker>,
     #[cfg(feature = "state")] state: Option<&super::state::StatePart>,
 ) -> Result<TracingHandle, StartError> {
     let mut log = LogConfig::new(resource.clone());
     log.filter.clone_from(&settings.log.level);
-    log.format = match settings.log.format {
-        config::LogFormat::Json => LogFormat::Json,
-        config::LogFormat::Logfmt => LogFormat::Logfmt,
-        config::LogFormat::Text => LogFormat::Text,
-    };
+    log.format = format(settings.log.format);
     log.colors = match settings.log.colors {
         config::Colors::Auto => Colors::Auto,
         config::Colors::Always => Colors::Always,
@@ -74,7 +73,39 @@ pub(crate) fn start(
         )?);
     }
     obs_tracing::describe_metrics();
-    obs_tracing::install(log).map_err(failed)
+    #[cfg(unix)]
+    let reopening = reopen_on_sighup(outputs.reopened)?;
+    let handle = obs_tracing::install(log).map_err(failed)?;
+    #[cfg(unix)]
+    reopening.into_iter().for_each(|task| tasks.spawn(task));
+    Ok(handle)
+}
+
+/// How a line looks.
+pub(super) const fn format(format: config::LogFormat) -> LogFormat {
+    match format {
+        config::LogFormat::Json => LogFormat::Json,
+        config::LogFormat::Logfmt => LogFormat::Logfmt,
+        config::LogFormat::Text => LogFormat::Text,
+    }
+}
+
+/// Has files opened anew whenever the process gets a `SIGHUP`, from when this was called.
+#[cfg(unix)]
+fn reopen_on_sighup(
+    files: Vec<Reopen>,
+) -> Result<Option<impl Future<Output = ()> + Send + 'static>, StartError> {
+    use tokio::signal::unix::{SignalKind, signal};
+
+    if files.is_empty() {
+        return Ok(None);
+    }
+    let mut hangups = signal(SignalKind::hangup()).map_err(failed)?;
+    Ok(Some(async move {
+        while hangups.recv().await.is_some() {
+            files.iter().for_each(Reopen::reopen);
+        }
+    }))
 }
 
 fn failed(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> StartError {

@@ -11,8 +11,8 @@ use obs_tracing::sink::LokiConfig;
 #[cfg(feature = "otlp")]
 use obs_tracing::sink::OtlpLogsConfig;
 use obs_tracing::sink::{
-    Facility, FileCompression, FileConfig, IntoSink, LogSink, RotationPeriod, SinkFilter,
-    SyslogBody, SyslogConfig,
+    Facility, FileCompression, FileConfig, FileSync, IntoSink, LogSink, Reopen, RotationPeriod,
+    SinkFilter, SyslogBody, SyslogConfig, SyslogFraming,
 };
 
 #[cfg(any(feature = "elasticsearch", feature = "loki", feature = "otlp"))]
@@ -25,6 +25,8 @@ pub(crate) struct Outputs {
     pub(crate) process: LogOutput,
     /// Files and syslog servers.
     pub(crate) sinks: Vec<LogSink>,
+    /// The files that are opened anew at a `SIGHUP`.
+    pub(crate) reopened: Vec<Reopen>,
     /// What is sent to over HTTP or gRPC, and can have a spool.
     #[cfg(any(feature = "elasticsearch", feature = "loki", feature = "otlp"))]
     pub(crate) wanted: Vec<Wanted>,
@@ -35,6 +37,7 @@ pub(crate) fn of(settings: &Settings) -> Outputs {
     let mut all = Outputs {
         process: LogOutput::None,
         sinks: Vec::new(),
+        reopened: Vec::new(),
         #[cfg(any(feature = "elasticsearch", feature = "loki", feature = "otlp"))]
         wanted: Vec::new(),
     };
@@ -43,7 +46,11 @@ pub(crate) fn of(settings: &Settings) -> Outputs {
         match OutputKind::of(&one.url) {
             Some(OutputKind::Stdout) => all.process = LogOutput::Stdout,
             Some(OutputKind::Stderr) => all.process = LogOutput::Stderr,
-            Some(OutputKind::File) => all.sinks.push(sink(&one, file(&one))),
+            Some(OutputKind::File) => {
+                let file = file(&one);
+                all.reopened.extend(one.file.reopen_on_sighup.then(|| file.reopen()));
+                all.sinks.push(sink(&one, file));
+            }
             Some(OutputKind::Syslog) => all.sinks.push(sink(&one, syslog(&one))),
             #[cfg(feature = "loki")]
             Some(OutputKind::Loki) => all.want(&one, loki(&one)),
@@ -68,7 +75,11 @@ impl Outputs {
 pub(crate) fn problems(settings: &Settings) -> Vec<String> {
     let of_one = |one: &LogOutputSettings| match OutputKind::of(&one.url) {
         Some(OutputKind::Stdout | OutputKind::Stderr) => Vec::new(),
-        Some(OutputKind::File) => file(one).problems(),
+        Some(OutputKind::File) => {
+            let unknown = (cfg!(not(unix)) && one.file.reopen_on_sighup)
+                .then(|| "reopen_on_sighup is for Unix: expected false".to_owned());
+            file(one).problems().into_iter().chain(unknown).collect()
+        }
         Some(OutputKind::Syslog) => {
             let facility = one.syslog.facility.as_deref().map(str::parse::<Facility>);
             let unknown = facility.and_then(Result::err);
@@ -112,6 +123,10 @@ fn sink(output: &LogOutputSettings, kind: impl IntoSink + 'static) -> LogSink {
 
 fn file(output: &LogOutputSettings) -> FileConfig {
     let config::FileOutputSettings {
+        format,
+        mode,
+        sync,
+        reopen_on_sighup: _,
         max_bytes,
         rotate,
         keep_files,
@@ -120,6 +135,13 @@ fn file(output: &LogOutputSettings) -> FileConfig {
         compress,
     } = output.file;
     let mut file = FileConfig::new(output.path().unwrap_or_default());
+    file.format = super::logs::format(format);
+    file.mode = mode.unwrap_or(file.mode);
+    file.sync = match sync {
+        config::OutputSync::Never => FileSync::Never,
+        config::OutputSync::Rotation => FileSync::OnRotation,
+        config::OutputSync::Write => FileSync::EveryWrite,
+    };
     file.rotation.max_bytes = max_bytes.or(file.rotation.max_bytes);
     file.rotation.every = rotate.map(|rotate| match rotate {
         OutputRotation::Hourly => RotationPeriod::Hour,
@@ -143,6 +165,14 @@ fn syslog(output: &LogOutputSettings) -> SyslogConfig {
     if let Some(Ok(facility)) = settings.facility.as_deref().map(str::parse) {
         syslog.facility = facility;
     }
+    syslog.hostname.clone_from(&settings.hostname);
+    syslog.app_name.clone_from(&settings.app_name);
+    syslog.message_id.clone_from(&settings.message_id);
+    syslog.framing = match settings.framing {
+        config::OutputFraming::Auto => SyslogFraming::Auto,
+        config::OutputFraming::OctetCounting => SyslogFraming::OctetCounting,
+        config::OutputFraming::LineFeed => SyslogFraming::LineFeed,
+    };
     syslog.body = match settings.body {
         config::SyslogBody::Message => SyslogBody::Message,
         config::SyslogBody::Json => SyslogBody::Json,

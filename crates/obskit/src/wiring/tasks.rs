@@ -17,7 +17,7 @@ pub(crate) struct Tasks {
 
 impl Tasks {
     /// Spawns a loop that may be cut at any time.
-    #[cfg(any(feature = "metrics", feature = "health"))]
+    #[cfg(any(feature = "metrics", feature = "health", feature = "tracing"))]
     pub(crate) fn spawn(&mut self, task: impl Future<Output = ()> + Send + 'static) {
         self.loops.push(tokio::spawn(task));
     }

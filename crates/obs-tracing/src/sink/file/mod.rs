@@ -13,12 +13,14 @@ use std::time::Duration;
 use obs_delivery::{BatchConfig, DeliveryConfig, Framing, Message};
 
 use super::{IntoSink, Line, LineSink, SinkStart, StartedSink, priority_of};
+use crate::LogFormat;
+use crate::line::recast;
 use names::Names;
 use transport::FileTransport;
 use upkeep::Upkeep;
 use writer::Writer;
 
-/// A sink that appends lines to a file, one JSON object each.
+/// A sink that appends lines to a file, each as one JSON object or in another [form](Self::format).
 ///
 /// Lines are gathered for a tenth of a second, or a mebibyte, and written by a thread on which nobody waits. The file
 /// is rotated when it would grow beyond [`Rotation::max_bytes`], and at the turn of the hour or the day in UTC: it is
@@ -66,6 +68,8 @@ use writer::Writer;
 pub struct FileConfig {
     /// Where lines go. Folders on the way are made when they are missing.
     pub path: PathBuf,
+    /// How a line looks; text for people has no colours. Default JSON.
+    pub format: LogFormat,
     /// When a new file is begun.
     pub rotation: Rotation,
     /// How much of the rotated files is kept.
@@ -165,6 +169,7 @@ impl FileConfig {
     pub fn new(path: impl Into<PathBuf>) -> Self {
         Self {
             path: path.into(),
+            format: LogFormat::Json,
             rotation: Rotation { max_bytes: Some(100 << 20), every: None, at_start: false },
             keep: Keep { files: Some(10), bytes: None, age: None },
             compression: FileCompression::None,
@@ -231,6 +236,7 @@ impl IntoSink for FileConfig {
 
     fn start(self: Box<Self>, start: SinkStart) -> Result<StartedSink, String> {
         let config = *self;
+        let format = config.format;
         let runtime = tokio::runtime::Handle::current();
         let names = Names::of(&config.path).ok_or("the path names no file")?;
         let (destination, clock) = (start.name.clone(), Arc::clone(&start.clock));
@@ -246,17 +252,22 @@ impl IntoSink for FileConfig {
             .start()
             .map_err(|error| error.to_string())?;
         let offered = delivery.clone();
-        Ok(StartedSink::delivered(Offering(offered), delivery))
+        Ok(StartedSink::delivered(Offering { delivery: offered, format }, delivery))
     }
 }
 
-/// Offers each line as it is.
-struct Offering(obs_delivery::Delivery);
+/// Offers each line in the form that the file has.
+struct Offering {
+    delivery: obs_delivery::Delivery,
+    format: LogFormat,
+}
 
 impl LineSink for Offering {
     fn write(&mut self, line: &Line<'_>) {
-        let message = Message::new(line.json().to_vec()).with_priority(priority_of(line.level()));
+        let mut bytes = Vec::with_capacity(line.json().len());
+        recast(line.json(), self.format, &mut bytes);
+        let message = Message::new(bytes).with_priority(priority_of(line.level()));
         // OK because the destination counts what it drops.
-        let _ = self.0.offer(message);
+        let _ = self.delivery.offer(message);
     }
 }

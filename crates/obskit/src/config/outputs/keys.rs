@@ -3,12 +3,13 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use super::super::logging::format;
 use super::super::rules::{Field, set};
 use super::super::shipping::list;
 use super::super::value::{
     Expected, boolean, duration_within, filled, http_url, mebibytes, pairs, parsed,
 };
-use super::{LogOutputSettings, OutputKind, OutputRotation, SyslogBody};
+use super::{LogOutputSettings, OutputFraming, OutputKind, OutputRotation, OutputSync, SyslogBody};
 
 /// What may be given.
 pub(super) const URLS: &str = "stdout, stderr, file:PATH, syslog://host:port, \
@@ -43,12 +44,20 @@ const FILE: &[Field<LogOutputSettings>] = &[
         set(&mut o.file.keep_for, duration_within(text, MINUTE, YEARS).map(Some))
     }),
     ("compress", |o, text| set(&mut o.file.compress, boolean(text))),
+    ("format", |o, text| set(&mut o.file.format, format(text))),
+    ("mode", |o, text| set(&mut o.file.mode, mode(text).map(Some))),
+    ("sync", |o, text| set(&mut o.file.sync, sync(text))),
+    ("reopen_on_sighup", |o, text| set(&mut o.file.reopen_on_sighup, boolean(text))),
 ];
 
 /// The keys that only syslog has.
 const SYSLOG: &[Field<LogOutputSettings>] = &[
     ("fallback", |o, text| set(&mut o.syslog.fallback, syslog_url(text).map(Some))),
     ("facility", |o, text| set(&mut o.syslog.facility, filled(text, "a facility").map(Some))),
+    ("hostname", |o, text| set(&mut o.syslog.hostname, filled(text, "a name").map(Some))),
+    ("app_name", |o, text| set(&mut o.syslog.app_name, filled(text, "a name").map(Some))),
+    ("message_id", |o, text| set(&mut o.syslog.message_id, filled(text, "an id").map(Some))),
+    ("framing", |o, text| set(&mut o.syslog.framing, framing(text))),
     ("body", |o, text| set(&mut o.syslog.body, body(text))),
     ("enterprise", |o, text| {
         set(&mut o.syslog.enterprise, parsed(text, "a private enterprise number").map(Some))
@@ -122,6 +131,35 @@ fn rotation(text: &str) -> Result<OutputRotation, Expected> {
         "hourly" => Ok(OutputRotation::Hourly),
         "daily" => Ok(OutputRotation::Daily),
         _ => Err(String::from("hourly or daily")),
+    }
+}
+
+/// Permissions in octal digits: `0640`, `640`, and `0o640` as TOML has it.
+fn mode(text: &str) -> Result<u32, Expected> {
+    let digits = text.trim();
+    let digits = digits.strip_prefix("0o").unwrap_or(digits);
+    let is_octal = !digits.is_empty() && digits.bytes().all(|digit| matches!(digit, b'0'..=b'7'));
+    let mode = is_octal.then(|| u32::from_str_radix(digits, 8).ok()).flatten();
+    mode.filter(|mode| *mode <= 0o777 && mode & 0o200 != 0).ok_or_else(|| {
+        String::from("octal permissions up to 0777 that let the owner write, such as 0640")
+    })
+}
+
+fn sync(text: &str) -> Result<OutputSync, Expected> {
+    match text {
+        "never" => Ok(OutputSync::Never),
+        "rotation" => Ok(OutputSync::Rotation),
+        "write" => Ok(OutputSync::Write),
+        _ => Err(String::from("never, rotation or write")),
+    }
+}
+
+fn framing(text: &str) -> Result<OutputFraming, Expected> {
+    match text {
+        "auto" => Ok(OutputFraming::Auto),
+        "octet_counting" => Ok(OutputFraming::OctetCounting),
+        "line_feed" => Ok(OutputFraming::LineFeed),
+        _ => Err(String::from("auto, octet_counting or line_feed")),
     }
 }
 

@@ -15,7 +15,7 @@ use super::error::{Origin, Problem};
 use super::file::Reader;
 use super::rules::{read_fields, require, tables, texts};
 use super::value::Expected;
-use super::{LogSettings, Settings, names, redacted};
+use super::{LogFormat, LogSettings, Settings, names, redacted};
 
 /// The name of the sink that the section `otlp` asks for.
 pub(crate) const OTLP_LOGS: &str = "otlp_logs";
@@ -72,6 +72,14 @@ pub enum OutputKind {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct FileOutputSettings {
+    /// How a line looks; JSON.
+    pub format: LogFormat,
+    /// The permissions of files that are made, on Unix.
+    pub mode: Option<u32>,
+    /// When what was written is brought to the disk.
+    pub sync: OutputSync,
+    /// Whether the file is opened anew when the process gets a `SIGHUP`, which then no longer ends it; Unix only.
+    pub reopen_on_sighup: bool,
     /// The size at which it is rotated, in bytes.
     pub max_bytes: Option<u64>,
     /// The period after which it is rotated.
@@ -95,6 +103,19 @@ pub enum OutputRotation {
     Daily,
 }
 
+/// When what was written to a file is brought to the disk.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum OutputSync {
+    /// When the operating system sees fit.
+    #[default]
+    Never,
+    /// When a file is rotated.
+    Rotation,
+    /// After each write of many lines, and when a file is rotated.
+    Write,
+}
+
 /// What is set for syslog; see `obs_tracing::sink::SyslogConfig` for the defaults.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
@@ -103,6 +124,14 @@ pub struct SyslogOutputSettings {
     pub fallback: Option<String>,
     /// The facility, such as `local0`.
     pub facility: Option<String>,
+    /// HOSTNAME.
+    pub hostname: Option<String>,
+    /// APP-NAME.
+    pub app_name: Option<String>,
+    /// MSGID.
+    pub message_id: Option<String>,
+    /// How messages are told apart in a stream.
+    pub framing: OutputFraming,
     /// What the message is.
     pub body: SyslogBody,
     /// The private enterprise number of the structured data.
@@ -113,6 +142,19 @@ pub struct SyslogOutputSettings {
     pub certificate_file: Option<PathBuf>,
     /// The key of that certificate, in a file in PEM form.
     pub key_file: Option<PathBuf>,
+}
+
+/// How messages of syslog are told apart in a stream.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum OutputFraming {
+    /// By their lengths over TCP and TLS, by line feeds on a Unix socket.
+    #[default]
+    Auto,
+    /// By the length before each.
+    OctetCounting,
+    /// By the line feed after each.
+    LineFeed,
 }
 
 /// What is set for Loki, Elasticsearch or an OTLP collector.
