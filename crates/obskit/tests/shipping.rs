@@ -35,6 +35,7 @@ async fn endpoints_in_the_settings_get_the_lines_and_the_state_file_what_cannot_
 
     let variables = [
         ("OTEL_EXPORTER_OTLP_LOGS_ENDPOINT", format!("{base}/otlp/logs")),
+        ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "http://127.0.0.1:9/v1/traces".to_owned()),
         ("OTEL_EXPORTER_OTLP_LOGS_COMPRESSION", "none".to_owned()),
         ("OTEL_API_KEY", "otlp-key".to_owned()),
         ("OBSKIT_ELASTICSEARCH_ENDPOINT", base.clone()),
@@ -57,7 +58,7 @@ async fn endpoints_in_the_settings_get_the_lines_and_the_state_file_what_cannot_
         .start()
         .await
         .unwrap();
-    tracing::info!("paid");
+    tracing::info_span!("checkout").in_scope(|| tracing::info!("paid"));
     tracing::warn!("nearly out of stock");
     obs.shutdown().await.unwrap();
 
@@ -83,6 +84,9 @@ async fn endpoints_in_the_settings_get_the_lines_and_the_state_file_what_cannot_
     let kept = spool.peek_from(0, 100, usize::MAX).unwrap();
     let line = kept.iter().find(|record| has(&record.bytes, "paid")).expect("it is kept");
     assert!(has(&line.bytes, r#"{environment="production",level="info",service="shipping"}"#));
+    let spool = StoreSpool::open(&store, "delivery/otlp_traces", 1 << 20).unwrap();
+    let kept = spool.peek_from(0, 100, usize::MAX).unwrap();
+    assert!(kept.iter().any(|span| has(&span.bytes, "checkout") && has(&span.bytes, "shipping")));
     for sent in ["delivery/otlp_logs", "delivery/elasticsearch"] {
         assert_eq!(StoreSpool::open(&store, sent, 1 << 20).unwrap().len(), 0, "{sent}");
     }

@@ -1,7 +1,7 @@
 //! Gathers spans that closed, for the thread that exports them.
 
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, mpsc};
 use std::time::{Duration, Instant};
 
 use obs_delivery::Delivery;
@@ -9,11 +9,12 @@ use obs_model::{DropReason, Redactor, Resource};
 use opentelemetry::InstrumentationScope;
 use opentelemetry_sdk::trace::SpanData;
 use parking_lot::{Condvar, Mutex};
+use tokio::runtime::Handle;
 use tokio::sync::Notify;
 
 use super::request::Request;
 use super::transport::{self, Endpoint};
-use super::worker::Worker;
+use super::worker::{Counted, Worker};
 use super::{OtlpConfig, SCOPE};
 use crate::Error;
 use crate::pipeline::thread;
@@ -26,6 +27,9 @@ const THREAD_NAME: &str = "obskit-otlp";
 /// How much memory a waiting span may take on average, in bytes; and the least bound for all of them.
 const BYTES_PER_SPAN: usize = 4 * 1024;
 const LEAST_BYTES: usize = 1024 * 1024;
+
+/// How long after the deadline it is waited for that spans are brought to the disk.
+const SPOOL_GRACE: Duration = Duration::from_secs(3);
 
 /// Spans that wait.
 #[derive(Default)]
@@ -53,6 +57,8 @@ pub(super) struct State {
     urgent: bool,
     /// When set, no more spans are taken, and what is not exported by then is given up.
     pub(super) closed: Option<Instant>,
+    /// Whether the thread has ended.
+    pub(super) ended: bool,
 }
 
 pub(super) struct Shared {
@@ -69,6 +75,8 @@ pub(super) struct Shared {
     pub(super) batch: usize,
     interval: Duration,
     timeout: Duration,
+    /// What delivers from the disk, and what drives it, if there is a spool.
+    pub(super) spooling: Option<(Handle, Delivery)>,
 }
 
 /// The spans that wait for export, with the thread that exports them; cheap to clone.
@@ -83,6 +91,34 @@ impl SpanQueue {
         redactor: Redactor,
         tail: Option<Arc<Tail>>,
     ) -> Result<Self, Error> {
+        let failed = |source| Error::thread(THREAD_NAME, source);
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            // Threads that look up names or compress belong to the export as well.
+            .on_thread_start(thread::suppress_for_ever)
+            .build()
+            .map_err(failed)?;
+        let request = Request::new(resource, SCOPE, config.spool.is_some());
+        let builder = Delivery::builder(transport::delivery(config)).encoder(request.clone());
+        let builder = match &config.spool {
+            Some(spool) => builder.spool(Arc::clone(spool)),
+            None => builder,
+        };
+        let builder = endpoints
+            .into_iter()
+            .fold(builder, |builder, (name, endpoint)| builder.endpoint(name, endpoint));
+        let running = runtime.enter();
+        let delivery = builder.start();
+        drop(running);
+        let delivery = match delivery {
+            Ok(delivery) => delivery,
+            Err(error) => {
+                // A runtime that is only dropped would wait, which it must not do on a thread of another one.
+                runtime.shutdown_background();
+                return Err(Error::config(vec![format!("OTLP: {error}")]));
+            }
+        };
+        let spooling = config.spool.is_some().then(|| (runtime.handle().clone(), delivery.clone()));
         let shared = Arc::new(Shared {
             state: Mutex::default(),
             wake: Notify::new(),
@@ -93,31 +129,17 @@ impl SpanQueue {
             batch: config.batch_spans,
             interval: config.interval,
             timeout: config.timeout,
+            spooling,
         });
-        let failed = |source| Error::thread(THREAD_NAME, source);
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            // Threads that look up names or compress belong to the export as well.
-            .on_thread_start(thread::suppress_for_ever)
-            .build()
-            .map_err(failed)?;
-        let builder =
-            Delivery::builder(transport::delivery(config)).encoder(Request::new(resource, SCOPE));
-        let builder = endpoints
-            .into_iter()
-            .fold(builder, |builder, (name, endpoint)| builder.endpoint(name, endpoint));
-        let running = runtime.enter();
-        let delivery =
-            builder.start().map_err(|error| Error::config(vec![format!("OTLP: {error}")]))?;
-        drop(running);
         let worker = Worker {
             shared: Arc::clone(&shared),
             delivery,
+            request,
             redactor,
             scope: InstrumentationScope::builder(SCOPE).build(),
             tail,
             runtime,
-            counted: (0, 0),
+            counted: Counted::default(),
             is_failing: false,
         };
         std::thread::Builder::new()
@@ -140,10 +162,21 @@ impl SpanQueue {
         if close {
             self.0.closing.notify_one();
         }
-        while state.done < target {
-            if self.0.progress.wait_until(&mut state, until).timed_out() {
+        // What is not sent by then is brought to the disk, which may take a little longer.
+        let grace = if close && self.0.spooling.is_some() { SPOOL_GRACE } else { Duration::ZERO };
+        let is_pending = |state: &State| match close && self.0.spooling.is_some() {
+            true => !state.ended,
+            false => state.done < target,
+        };
+        while is_pending(&state) {
+            if self.0.progress.wait_until(&mut state, until + grace).timed_out() {
                 break;
             }
+        }
+        if let Some((runtime, delivery)) = self.0.spooling.as_ref().filter(|_| !close) {
+            drop(state);
+            deliver(runtime, delivery, until);
+            state = self.0.state.lock();
         }
         let lost = (target - state.done.min(target)) + (state.failed - failed_before);
         if lost == 0 {
@@ -152,6 +185,19 @@ impl SpanQueue {
         let why = state.last_failure.as_deref().unwrap_or("the time was up");
         Err(format!("{lost} spans were not exported ({why})"))
     }
+}
+
+/// Waits until what is on the disk is delivered, too.
+fn deliver(runtime: &Handle, delivery: &Delivery, until: Instant) {
+    let (done, delivered) = mpsc::channel();
+    let delivery = delivery.clone();
+    let left = until.saturating_duration_since(Instant::now());
+    runtime.spawn(async move {
+        // OK because what is not delivered by then is safe where it is.
+        let _ = delivery.flush(left).await;
+        let _ = done.send(());
+    });
+    let _ = delivered.recv_timeout(left);
 }
 
 impl fmt::Debug for SpanQueue {

@@ -13,6 +13,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use obs_delivery::{Spool, SpoolConfig};
 use obs_model::{Clock, Redactor, Resource};
 use opentelemetry::trace::TracerProvider;
 use opentelemetry_sdk::trace::{self, SdkTracerProvider};
@@ -32,6 +33,9 @@ const SCOPE: &str = "obskit";
 
 /// The port on which collectors take OTLP by gRPC.
 const GRPC_PORT: &str = ":4317";
+
+/// How long spans on the disk are tried to be sent at least.
+const SPOOLED_FOR: Duration = Duration::from_secs(24 * 3_600);
 
 /// Where spans are exported to, and how.
 ///
@@ -72,6 +76,11 @@ pub struct OtlpConfig {
     pub context: OpenTelemetryContext,
     /// Which of the traces that are not sampled are kept all the same; `None` keeps none.
     pub tail: Option<TailConfig>,
+    /// Where spans wait on the disk until they are delivered: see [`with_spool`](Self::with_spool). `None` keeps them in
+    /// memory.
+    pub spool: Option<Arc<dyn Spool>>,
+    /// How much of the disk they may take.
+    pub spool_limits: SpoolConfig,
 }
 
 /// How spans are sent, as in `OTEL_EXPORTER_OTLP_PROTOCOL`.
@@ -151,6 +160,8 @@ impl OtlpConfig {
             give_up_after: Duration::from_secs(300),
             context: OpenTelemetryContext::default(),
             tail: None,
+            spool: None,
+            spool_limits: SpoolConfig::default(),
         }
     }
 
@@ -166,6 +177,34 @@ impl OtlpConfig {
     #[must_use]
     pub fn with_fallback(mut self, endpoint: impl Into<String>) -> Self {
         self.fallbacks.push(endpoint.into());
+        self
+    }
+
+    /// This configuration with a spool, in which spans are before they are sent, and which is tried for a day at least.
+    ///
+    /// What is not delivered when the process ends, whatever ends it, is sent by the next one, with the resource of the
+    /// process that it is from. A flush waits until spans are in the spool, and then as long as its deadline lets it until
+    /// they are delivered. Spans may arrive twice after an attempt whose answer was lost: collectors know them by their
+    /// ids.
+    ///
+    /// ```
+    /// use std::sync::Arc;
+    ///
+    /// use obs_delivery::StoreSpool;
+    /// use obs_store::{Store, StoreOptions};
+    /// use obs_tracing::OtlpConfig;
+    ///
+    /// # let folder = tempfile::tempdir()?;
+    /// let (store, _) = Store::open(folder.path().join("state.redb"), StoreOptions::default())?;
+    /// let spool = StoreSpool::open(&store, "delivery/otlp_traces", 64 << 20)?;
+    /// let config = OtlpConfig::new("http://localhost:4318").with_spool(Arc::new(spool));
+    /// assert!(config.spool.is_some());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[must_use]
+    pub fn with_spool(mut self, spool: Arc<dyn Spool>) -> Self {
+        self.spool = Some(spool);
+        self.give_up_after = self.give_up_after.max(SPOOLED_FOR);
         self
     }
 

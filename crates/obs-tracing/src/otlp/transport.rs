@@ -124,6 +124,12 @@ pub(super) fn delivery(config: &OtlpConfig) -> DeliveryConfig {
     if config.protocol == OtlpProtocol::HttpProtobuf {
         delivery.compression = compression(config.compression);
     }
+    if config.spool.is_some() {
+        delivery.spool = config.spool_limits.clone();
+        // What is on the disk has room for more than one span, whatever they say.
+        let half = usize::try_from(delivery.spool.max_bytes / 2).unwrap_or(usize::MAX);
+        delivery.max_message_bytes = REQUEST_BYTES.min(half);
+    }
     delivery.timeout = config.timeout;
     delivery.retry = RetryPolicy::patient(config.give_up_after);
     delivery

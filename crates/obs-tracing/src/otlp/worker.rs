@@ -1,9 +1,11 @@
 //! The thread that makes requests of closed spans and has them delivered.
 
+use std::collections::VecDeque;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use obs_delivery::Delivery;
+use obs_delivery::{Delivery, Spooled};
 use obs_model::Redactor;
 use opentelemetry::InstrumentationScope;
 use tokio::runtime::Runtime;
@@ -11,7 +13,7 @@ use tokio::runtime::Runtime;
 use super::batch::{Pending, Shared};
 use super::convert::{add_stand_in, span_data};
 use super::redact::redact;
-use super::request::message_of;
+use super::request::Request;
 use crate::pipeline::thread;
 use crate::sampling::Tail;
 
@@ -24,19 +26,29 @@ const LOOKED_AT_EVERY: Duration = Duration::from_secs(1);
 pub(super) struct Worker {
     pub(super) shared: Arc<Shared>,
     pub(super) delivery: Delivery,
+    pub(super) request: Request,
     pub(super) redactor: Redactor,
     pub(super) scope: InstrumentationScope,
     pub(super) tail: Option<Arc<Tail>>,
     /// What drives the deliveries, on this thread alone.
     pub(super) runtime: Runtime,
-    /// Spans that were delivered so far, and that were delivered or given up.
-    pub(super) counted: (u64, u64),
+    pub(super) counted: Counted,
     pub(super) is_failing: bool,
 }
 
+/// What was counted of spans so far.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Counted {
+    delivered: u64,
+    failed: u64,
+}
+
+/// Says whether a span is in the spool, once that is decided.
+type Answer = Pin<Box<dyn Future<Output = Spooled> + Send>>;
+
 /// How far a batch is.
 enum Progress {
-    /// Every span of it was delivered or given up.
+    /// Every span of it was delivered or given up, or is in the spool.
     Settled,
     Trying,
     /// The export ends.
@@ -50,6 +62,10 @@ impl Worker {
             // What the client itself logs or traces must not be exported in turn.
             thread::suppressed(|| self.runtime.block_on(self.shared.take(&mut taken)));
             self.export(&mut taken);
+            if self.shared.spooling.is_some() {
+                // Spans are delivered from the disk whenever it is their turn.
+                self.account();
+            }
             self.count_ordinary();
             taken.clear();
             if taken.spans.capacity() > KEPT_BYTES {
@@ -63,6 +79,8 @@ impl Worker {
                 // OK because the account below says the same.
                 let _ = thread::suppressed(|| self.runtime.block_on(self.delivery.shutdown(left)));
                 self.account();
+                self.shared.state.lock().ended = true;
+                self.shared.progress.notify_all();
                 return;
             }
         }
@@ -71,6 +89,7 @@ impl Worker {
     /// Has spans delivered, batch by batch; those of a closing export are all offered at once.
     fn export(&mut self, taken: &mut Pending) {
         let mut said = std::mem::take(&mut taken.said).into_iter().peekable();
+        let mut answers: VecDeque<Answer> = VecDeque::new();
         for (number, heads) in taken.spans.heads.chunks(self.shared.batch).enumerate() {
             let first = number * self.shared.batch;
             for (at, head) in heads.iter().enumerate() {
@@ -79,10 +98,16 @@ impl Worker {
                     add_stand_in(&mut span, head.place, *said);
                 }
                 redact(&mut span, &self.redactor);
-                // OK because the destination counts what it drops.
-                let _ = self.delivery.offer(message_of(span));
+                let message = self.request.message_of(span);
+                if self.shared.spooling.is_some() {
+                    answers.push_back(Box::pin(self.delivery.offer_spooled(message)));
+                } else {
+                    // OK because the destination counts what it drops.
+                    let _ = self.delivery.offer(message);
+                }
             }
-            while let Progress::Trying = thread::suppressed(|| self.runtime.block_on(self.settle()))
+            while let Progress::Trying =
+                thread::suppressed(|| self.runtime.block_on(self.settle(&mut answers)))
             {
                 self.account();
             }
@@ -90,14 +115,27 @@ impl Worker {
         }
     }
 
-    /// Waits for what was offered, for a while.
-    async fn settle(&self) -> Progress {
+    /// Waits for what was offered, for a while: until it is delivered, or in the spool where there is one.
+    async fn settle(&self, answers: &mut VecDeque<Answer>) -> Progress {
         if self.shared.state.lock().closed.is_some() {
             return Progress::Closing;
         }
+        let settled = async {
+            if self.shared.spooling.is_none() {
+                return self.delivery.flush(LOOKED_AT_EVERY).await.is_complete;
+            }
+            let all = async {
+                while let Some(answer) = answers.front_mut() {
+                    // OK because the destination counts what becomes of it.
+                    let _ = answer.await;
+                    answers.pop_front();
+                }
+            };
+            tokio::time::timeout(LOOKED_AT_EVERY, all).await.is_ok()
+        };
         tokio::select! {
-            flushed = self.delivery.flush(LOOKED_AT_EVERY) => {
-                if flushed.is_complete { Progress::Settled } else { Progress::Trying }
+            is_settled = settled => {
+                if is_settled { Progress::Settled } else { Progress::Trying }
             }
             () = self.shared.closing.notified() => Progress::Closing,
         }
@@ -106,10 +144,17 @@ impl Worker {
     /// Counts what became of spans, and says when they begin to fail.
     fn account(&mut self) {
         let status = self.delivery.status();
-        let settled = status.delivered + status.dropped.total() + status.undelivered;
-        let (delivered, done) = (status.delivered - self.counted.0, settled - self.counted.1);
-        self.counted = (status.delivered, settled);
-        let failed = done - delivered;
+        let failed = status.dropped.total() + status.undelivered;
+        // Delivered, given up, or in the spool.
+        let done = match self.shared.spooling {
+            // What an earlier process left is delivered as well, and was never taken here.
+            Some(_) => status.offered.saturating_sub(status.queued as u64),
+            None => status.delivered + failed,
+        };
+        let now = Counted { delivered: status.delivered, failed };
+        let before = std::mem::replace(&mut self.counted, now);
+        let delivered = now.delivered - before.delivered;
+        let failed = now.failed - before.failed;
         let trying = status.endpoints.iter().all(|endpoint| endpoint.failures_in_a_row > 0);
         let reason =
             self.delivery.last_error().map(|error| self.redactor.text(&error.message).into());
@@ -130,7 +175,7 @@ impl Worker {
         }
         self.is_failing = failed > 0 || trying;
         let mut state = self.shared.state.lock();
-        state.done += done;
+        state.done = state.done.max(done);
         state.failed += failed;
         if failed > 0 {
             state.last_failure = reason;

@@ -1,6 +1,6 @@
-//! Puts lines together that are protobuf messages, by what they have in common.
+//! Puts lines, or spans, together that are protobuf messages, by what they have in common.
 //!
-//! Protocols for logs nest: lines lie in streams or scopes, and those in resources. Each line is encoded once, when it
+//! Protocols nest: lines lie in streams or scopes, and those in resources. Each line is encoded once, when it
 //! is written, as a [`Part`] that has everything with it, so that it can wait in a spool and outlive its process. A
 //! request is then made by copying bytes: fields of an embedded message may follow one another in any number, so the
 //! lines of one group stand behind the field that says what the group is.
@@ -19,19 +19,19 @@ const HEAD: usize = 1 + 8 + 4 + 4;
 
 /// One line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Part<'a> {
+pub(crate) struct Part<'a> {
     /// Nanoseconds since 1970.
-    pub(super) at: u64,
+    pub(crate) at: u64,
     /// Encoded fields that all lines of a request must share.
-    pub(super) shared: &'a [u8],
+    pub(crate) shared: &'a [u8],
     /// Encoded fields that all lines of a group share.
-    pub(super) group: &'a [u8],
+    pub(crate) group: &'a [u8],
     /// The encoded field that is the line itself.
-    pub(super) item: &'a [u8],
+    pub(crate) item: &'a [u8],
 }
 
 impl<'a> Part<'a> {
-    pub(super) fn to_bytes(self) -> Vec<u8> {
+    pub(crate) fn to_bytes(self) -> Vec<u8> {
         let Self { at, shared, group, item } = self;
         let mut bytes = Vec::with_capacity(HEAD + shared.len() + group.len() + item.len());
         bytes.put_u8(FORMAT);
@@ -46,7 +46,7 @@ impl<'a> Part<'a> {
     }
 
     /// Reads what [`to_bytes`](Self::to_bytes) wrote; `None` if it is something else.
-    pub(super) fn read(mut bytes: &'a [u8]) -> Option<Self> {
+    pub(crate) fn read(mut bytes: &'a [u8]) -> Option<Self> {
         if bytes.try_get_u8().ok()? != FORMAT {
             return None;
         }
@@ -61,14 +61,14 @@ impl<'a> Part<'a> {
 
 /// Lines of one group.
 #[derive(Debug)]
-pub(super) struct Group<'a> {
+pub(crate) struct Group<'a> {
     fields: &'a [u8],
     items: Vec<(u64, &'a [u8])>,
 }
 
 impl Group<'_> {
     /// Appends the group as the embedded message of this number.
-    pub(super) fn append(&self, number: u32, out: &mut Vec<u8>) {
+    pub(crate) fn append(&self, number: u32, out: &mut Vec<u8>) {
         let items: usize = self.items.iter().map(|(_, item)| item.len()).sum();
         begin_message(number, self.fields.len() + items, out);
         out.extend_from_slice(self.fields);
@@ -77,14 +77,14 @@ impl Group<'_> {
 }
 
 /// Appends what stands before an embedded message of this number and length.
-pub(super) fn begin_message(number: u32, length: usize, out: &mut Vec<u8>) {
+pub(crate) fn begin_message(number: u32, length: usize, out: &mut Vec<u8>) {
     encode_key(number, WireType::LengthDelimited, out);
     encode_varint(length as u64, out);
 }
 
 /// The groups in the order of their first lines, with the lines of each in the order of their times; and what all lines
 /// share.
-pub(super) fn grouped<'a>(
+pub(crate) fn grouped<'a>(
     messages: &[&'a Message],
 ) -> Result<(&'a [u8], Vec<Group<'a>>), EncodeError> {
     let mut groups: Vec<Group<'a>> = Vec::new();
@@ -110,7 +110,7 @@ pub(super) fn grouped<'a>(
 
 /// Whether two lines may stand in one request.
 #[cfg(feature = "otlp")]
-pub(super) fn share(first: &Message, next: &Message) -> bool {
+pub(crate) fn share(first: &Message, next: &Message) -> bool {
     let shared = |message| Part::read(message).map(|part: Part<'_>| part.shared);
     shared(first.body().as_ref()) == shared(next.body().as_ref())
 }

@@ -19,7 +19,7 @@ mod line;
 #[cfg(feature = "loki")]
 mod loki;
 #[cfg(any(feature = "loki", feature = "otlp"))]
-mod merge;
+pub(crate) mod merge;
 #[cfg(any(feature = "loki", feature = "otlp"))]
 mod names;
 #[cfg(feature = "otlp")]

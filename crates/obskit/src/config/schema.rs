@@ -127,7 +127,7 @@ settings! {
     |s, text| s.metrics.max_store_bytes = mebibytes(text, 1)?;
 
     "state.dir", [], "none: a restart starts with an empty store",
-    "A folder of this process alone, for what survives a restart: the series store, and pushes by remote write and log lines that were not delivered.",
+    "A folder of this process alone, for what survives a restart: the series store, and pushes by remote write, log lines and spans that were not delivered.",
     |s, text| s.state.dir = Some(filled(text, "a folder")?.into());
 
     "state.max_mib", [], "512", "How much of the disk the state may take, in MiB; above it the oldest samples go first.",

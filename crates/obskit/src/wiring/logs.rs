@@ -61,7 +61,11 @@ pub(crate) fn start(
     }
     #[cfg(feature = "otlp")]
     {
-        log.otlp = otlp(settings)?;
+        log.otlp = otlp(
+            settings,
+            #[cfg(feature = "state")]
+            state,
+        )?;
     }
     #[cfg(any(feature = "elasticsearch", feature = "loki", feature = "otlp"))]
     {
@@ -138,9 +142,12 @@ impl obs_tracing::ThreadStacks for Stacks {
     }
 }
 
-/// Where spans go, when an endpoint is set.
+/// Where spans go, when an endpoint is set; with a spool when there is a state file.
 #[cfg(feature = "otlp")]
-fn otlp(settings: &Settings) -> Result<Option<obs_tracing::OtlpConfig>, StartError> {
+fn otlp(
+    settings: &Settings,
+    #[cfg(feature = "state")] state: Option<&super::state::StatePart>,
+) -> Result<Option<obs_tracing::OtlpConfig>, StartError> {
     use obs_tracing::{OtlpCompression, OtlpConfig, TailConfig};
 
     let otlp = &settings.otlp;
@@ -164,6 +171,14 @@ fn otlp(settings: &Settings) -> Result<Option<obs_tracing::OtlpConfig>, StartErr
         config = config.with_header("authorization", format!("Bearer {key}"));
     }
     config.sampling = sampling(&settings.traces)?;
+    obs_delivery::describe();
+    #[cfg(feature = "state")]
+    if let Some(state) = state {
+        // A sixteenth of the disk: the samples take half, pushes a quarter, and lines an eighth.
+        let share = settings.state.max_bytes / 16;
+        config.spool_limits.max_bytes = share;
+        config = config.with_spool(Arc::new(state.spool("otlp_traces", share)?));
+    }
     Ok(Some(config))
 }
 
