@@ -8,6 +8,9 @@ use obs_model::{Level, REDACTED, RedactMode, Redactor, SecretKind};
 use super::outputs::LogOutputSettings;
 use super::value::{Expected, duration_within, parsed};
 
+/// The most names in one list of operations.
+const MAX_OPERATIONS: usize = 1_000;
+
 /// Log lines.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
@@ -174,7 +177,7 @@ impl Default for TraceSettings {
 }
 
 /// How open spans are watched.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct OperationSettings {
     /// Whether they are watched; true.
@@ -183,6 +186,12 @@ pub struct OperationSettings {
     pub stuck_after: Duration,
     /// How long one may hold a thread of the executor before it counts as blocking; 100 ms.
     pub blocking_after: Duration,
+    /// The names of those that may wait for as long as they like, such as a consumer's; none.
+    pub waiting: Vec<String>,
+    /// The names of those that may hold their thread, because nobody waits for it; none.
+    pub may_block: Vec<String>,
+    /// How long those of a name may be open before they count as stuck, whatever happens in them; for as long as they like.
+    pub longest: Vec<(String, Duration)>,
 }
 
 impl Default for OperationSettings {
@@ -191,6 +200,9 @@ impl Default for OperationSettings {
             enabled: true,
             stuck_after: Duration::from_secs(30),
             blocking_after: Duration::from_millis(100),
+            waiting: Vec::new(),
+            may_block: Vec::new(),
+            longest: Vec::new(),
         }
     }
 }
@@ -260,6 +272,36 @@ pub(super) fn hash_key(text: &str) -> Result<[u8; 16], Expected> {
 /// Names with commas between them.
 pub(super) fn names(text: &str) -> Vec<String> {
     text.split(',').map(str::trim).filter(|name| !name.is_empty()).map(str::to_owned).collect()
+}
+
+/// Names of operations with commas between them.
+pub(super) fn operations(text: &str) -> Result<Vec<String>, Expected> {
+    let names = names(text);
+    if names.is_empty() || names.len() > MAX_OPERATIONS {
+        return Err(format!("from 1 to {MAX_OPERATIONS} names with commas between them"));
+    }
+    Ok(names)
+}
+
+/// Names of operations with durations: `checkout=30s,report=10m`.
+pub(super) fn longest(text: &str) -> Result<Vec<(String, Duration)>, Expected> {
+    let expected = || {
+        format!(
+            "from 1 to {MAX_OPERATIONS} names with durations from 1ms to 7d, such as checkout=30s,report=10m"
+        )
+    };
+    let (least, most) = (Duration::from_millis(1), Duration::from_secs(7 * 86_400));
+    let all: Option<Vec<(String, Duration)>> = text
+        .split(',')
+        .filter(|pair| !pair.trim().is_empty())
+        .map(|pair| {
+            // OK because no duration has an equals sign, and names may.
+            let (name, time) = pair.rsplit_once('=')?;
+            let name = Some(name.trim()).filter(|name| !name.is_empty())?;
+            Some((name.to_owned(), duration_within(time.trim(), least, most).ok()?))
+        })
+        .collect();
+    all.filter(|all| (1..=MAX_OPERATIONS).contains(&all.len())).ok_or_else(expected)
 }
 
 /// Kinds of secrets with commas between them.

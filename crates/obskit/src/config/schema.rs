@@ -236,6 +236,18 @@ settings! {
     "How long an operation may hold a thread of the executor before it counts as blocking.",
     |s, text| s.operations.blocking_after = duration_within(text, MILLISECOND, 7 * DAY)?;
 
+    "operations.waiting", [], "none",
+    "Names of operations that may wait for as long as they like, such as a consumer's, with commas between them: they never count as stuck.",
+    |s, text| s.operations.waiting = logging::operations(text)?;
+
+    "operations.may_block", [], "none",
+    "Names of operations that may hold their thread, because nobody waits for it, with commas between them: they never count as blocking.",
+    |s, text| s.operations.may_block = logging::operations(text)?;
+
+    "operations.longest", [], "none",
+    "How long operations of a name may be open before they count as stuck, whatever happens in them, such as `checkout=30s,report=10m`.",
+    |s, text| s.operations.longest = logging::longest(text)?;
+
     "otlp.endpoint", ["OTEL_EXPORTER_OTLP_ENDPOINT"], "none: nothing is exported",
     "The OTLP collector's base URL (HTTP, protobuf); `/v1/traces`, `/v1/metrics` and `/v1/logs` are added.",
     |s, text| s.otlp.endpoint = Some(http_url(text)?);

@@ -335,6 +335,38 @@ fn how_lines_and_traces_are_chosen_is_read_and_checked() {
 }
 
 #[test]
+fn operations_that_may_wait_hold_their_thread_or_must_end_are_named() {
+    let settings = environment(&[
+        ("OBSKIT_OPERATIONS_WAITING", "consume, websocket"),
+        ("OBSKIT_OPERATIONS_MAY_BLOCK", "render"),
+        ("OBSKIT_OPERATIONS_LONGEST", "checkout=30s, a=b=1h30m,"),
+    ])
+    .unwrap();
+    let operations = &settings.operations;
+    assert_eq!(operations.waiting, ["consume", "websocket"]);
+    assert_eq!(operations.may_block, ["render"]);
+    assert_eq!(
+        operations.longest,
+        [
+            ("checkout".to_owned(), Duration::from_secs(30)),
+            ("a=b".to_owned(), Duration::from_secs(5_400))
+        ]
+    );
+    let many = "a,".repeat(1_001);
+    for (name, bad) in [
+        ("OBSKIT_OPERATIONS_WAITING", ","),
+        ("OBSKIT_OPERATIONS_MAY_BLOCK", many.as_str()),
+        ("OBSKIT_OPERATIONS_LONGEST", "checkout"),
+        ("OBSKIT_OPERATIONS_LONGEST", "=5s"),
+        ("OBSKIT_OPERATIONS_LONGEST", "checkout=0s"),
+        ("OBSKIT_OPERATIONS_LONGEST", "checkout=8d"),
+    ] {
+        let error = environment(&[(name, bad)]).unwrap_err();
+        assert!(error.contains(name) && error.contains("expected from 1 to 1000"), "{error}");
+    }
+}
+
+#[test]
 fn credentials_of_a_push_go_together() {
     let mut settings = Settings::default();
     settings.service.name = String::from("x");

@@ -119,8 +119,12 @@ fn failed(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> StartEr
 /// How operations in flight are watched: where profiling is on, with the stacks of threads that are held up.
 fn in_flight(settings: &Settings) -> obs_tracing::InFlightConfig {
     let mut config = obs_tracing::InFlightConfig::default();
-    config.stuck_after = settings.operations.stuck_after;
-    config.blocking_after = settings.operations.blocking_after;
+    let operations = &settings.operations;
+    config.stuck_after = operations.stuck_after;
+    config.blocking_after = operations.blocking_after;
+    config.waiting.clone_from(&operations.waiting);
+    config.may_block.clone_from(&operations.may_block);
+    config.longest.clone_from(&operations.longest);
     #[cfg(feature = "profiling")]
     if settings.profiling.enabled {
         // Where stacks cannot be taken, lines go without them.
