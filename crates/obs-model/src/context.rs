@@ -44,6 +44,7 @@ struct Fields {
     span: Option<SpanId>,
     user: Option<Arc<str>>,
     organization: Option<Arc<str>>,
+    agent: Option<Arc<str>>,
     session: Option<Arc<str>>,
     request: Option<Arc<str>>,
     workflow: Option<Arc<str>>,
@@ -99,6 +100,7 @@ macro_rules! text_fields {
 text_fields! {
     user, with_user, "Who asked for the work.";
     organization, with_organization, "On whose behalf.";
+    agent, with_agent, "The agent that does the work.";
     session, with_session, "In which session or conversation.";
     request, with_request, "The id of the request as the caller or a proxy named it.";
     workflow, with_workflow, "The workflow that is running, as one execution's id or its name.";

@@ -80,27 +80,25 @@
 //!
 //! # Metrics
 //!
-//! Through the `metrics` facade: `log_events_total{level,service}`, `obskit_log_dropped_total{reason,level}`
-//! (`queue_full`, `closed`, `write_failed`, `rate_limited`, `sampled`, `sinks_full`, `sink_panicked`), `log_processing_duration_ms` (of one line in 64),
-//! with [`LogConfig::span_metrics`] `span_requests_total{span}`, `span_errors_total{span}` and `span_duration_ms{span}`,
-//! `obskit_spans_exported_total`, `obskit_spans_failed_total`, `obskit_spans_dropped_total{reason}` (`queue_full`, `closed`,
-//! `too_many_open`), `obskit_span_memory_dropped_total{reason}` (`evicted`, `too_large`), with [`LogConfig::in_flight`]
-//! those of [`InFlight`], and those of [`http`], [`client`], [`db`], [`tools`] and [`websocket`].
-//! `obskit_spans_exported_total`, `obskit_spans_failed_total`,
-//! `obskit_spans_dropped_total{reason}` (`queue_full`, `closed`, `too_many_open`), and those of [`http`]. Sinks that send
-//! lines away have the `obskit_delivery_…` series of their destination, which is named as the sink; a file also has
-//! `obskit_log_file_rotations_total{destination,result}` (`ok`, `failed`) and
+//! Through the `metrics` facade, beside those of [`http`], [`client`], [`grpc`], [`db`], [`tools`], [`websocket`] and
+//! [`InFlight`]; [`describe_metrics`] says what they mean.
+//!
+//! | metric | |
+//! |---|---|
+//! | `log_events_total{level,service}` | lines |
+//! | `log_processing_duration_ms` | how long it took to make a line, of one in 64 |
+//! | `obskit_log_dropped_total{reason,level}` | lines that were not written: `queue_full`, `closed`, `write_failed`, `rate_limited`, `sampled`, `sinks_full`, `sink_panicked` |
+//! | `span_requests_total{span}`, `span_errors_total{span}`, `span_duration_ms{span}` | with [`LogConfig::span_metrics`], spans that ended |
+//! | `obskit_spans_exported_total`, `obskit_spans_failed_total`, `obskit_spans_rejected_total` | spans that a collector took, that none took, and that one did not store |
+//! | `obskit_spans_dropped_total{reason}` | spans that were not opened or not exported: `queue_full`, `closed`, `too_many_open`, `trace_too_large` |
+//! | `obskit_traces_kept_total{reason}`, `obskit_traces_dropped_total{reason}` | see `TailConfig` |
+//! | `obskit_span_memory_dropped_total{reason}` | finished spans that are not kept any more: `evicted`, `too_large` |
+//! | `obskit_baggage_dropped_total{reason}` | see [`baggage`] |
+//!
+//! Sinks that send lines away have the `obskit_delivery_…` series of their destination, which is named as the sink, and
+//! `obskit_log_refused_total{destination,reason}`; Loki also has `obskit_loki_capped_label_sets_total{destination}`, and a
+//! file `obskit_log_file_rotations_total{destination,result}` (`ok`, `failed`) and
 //! `obskit_log_file_upkeep_failures_total{destination}`, of compressing and removing rotated files.
-//! `obskit_spans_dropped_total{reason}` (`queue_full`, `closed`, `too_many_open`), and those of [`http`], [`client`], [`db`], [`tools`] and
-//! `obskit_spans_dropped_total{reason}` (`queue_full`, `closed`, `too_many_open`), and those of [`http`], [`client`], [`grpc`], [`db`], [`tools`] and
-//! [`websocket`], and `obskit_baggage_dropped_total{reason}`.
-//! `obskit_span_memory_dropped_total{reason}` (`evicted`, `too_large`), `obskit_spans_exported_total`, `obskit_spans_failed_total`,
-//! `obskit_span_memory_dropped_total{reason}` (`evicted`, `too_large`), `obskit_spans_exported_total`, `obskit_spans_failed_total`, `obskit_spans_rejected_total`,
-//! `obskit_spans_dropped_total{reason}` (`queue_full`, `closed`, `too_many_open`, `trace_too_large`),
-//! `obskit_traces_kept_total{reason}` and `obskit_traces_dropped_total{reason}` (see `TailConfig`), and those of [`http`].
-//! have `obskit_delivery_…{destination}`, `obskit_log_refused_total{destination,reason}` and
-//! `obskit_loki_capped_label_sets_total{destination}`.
-//! [`websocket`], and `obskit_baggage_dropped_total{reason}`. [`describe_metrics`] says what they mean.
 //!
 //! # Features
 //!
@@ -108,16 +106,12 @@
 //! |---|---|
 //! | `log` | lines of libraries that use the `log` crate: see `LogConfig::log_crate` |
 //! | `http` (default) | [`http`]: the tower layer for axum; [`client`] and [`grpc`]: those for clients and gRPC, and propagation to other services |
-//! | `reqwest` | [`client::SendObserved`](client) for requests of reqwest |
-//! | `file-gzip` (default), `file-zstd` | [`sink::FileCompression`]: rotated log files compressed |
-//! | `http` (default) | [`http`]: the tower layer for axum, and propagation to other services |
-//! | `syslog` (default), `syslog-tls` | `sink::SyslogConfig`: lines sent to syslog servers, over TLS as well |
 //! | `reqwest` (default) | [`client::SendObserved`](client) for requests of reqwest |
-//! | `otlp` (default) | `OtlpConfig`: export of spans by OTLP over HTTP |
-//! | `otlp` (default) | `OtlpConfig`: export of spans by OTLP over HTTP; `sink::OtlpLogsConfig`: log lines by OTLP |
+//! | `otlp` (default) | `OtlpConfig`: export of spans by OTLP over HTTP or gRPC; `sink::OtlpLogsConfig`: log lines by OTLP |
 //! | `loki` (default) | `sink::LokiConfig`: log lines to Grafana Loki |
 //! | `elasticsearch` (default) | `sink::ElasticsearchConfig`: log lines to Elasticsearch and OpenSearch |
-//! | `otlp` (default) | `OtlpConfig`: export of spans by OTLP over HTTP or gRPC |
+//! | `syslog` (default), `syslog-tls` | `sink::SyslogConfig`: lines sent to syslog servers, over TLS as well |
+//! | `file-gzip` (default), `file-zstd` | [`sink::FileCompression`]: rotated log files compressed |
 //!
 //! # Limits
 //!
@@ -175,8 +169,8 @@ pub use inflight::{
 };
 pub use install::{TracingHandle, build, install};
 pub use logger::{
-    DistributedTracing, LogAggregator, LogDetails, LogEvent, Logger, Meter, SpanEvent, Telemetry,
-    Timer, TraceSpan, Tracer, create_logger,
+    DistributedTracing, LogAggregator, LogDetails, LogEvent, Logger, Meter, SpanEvent, SpanKind,
+    SpanOptions, Telemetry, Timer, TraceSpan, Tracer, create_logger,
 };
 #[cfg(feature = "otlp")]
 pub use otlp::{OpenTelemetryContext, OtlpCompression, OtlpConfig, OtlpProtocol};

@@ -95,6 +95,7 @@ impl Scratch {
         add(IdField::Correlation, context.correlation().map(|id| id.as_str()));
         add(IdField::User, context.user());
         add(IdField::Organization, context.organization());
+        add(IdField::Agent, context.agent());
         add(IdField::Session, context.session());
         add(IdField::Request, context.request());
         add(IdField::Workflow, context.workflow());

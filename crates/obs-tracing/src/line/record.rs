@@ -24,8 +24,6 @@ pub(crate) fn of(
         let value = field_value(&value).unwrap_or_else(|| value.to_string().into());
         Some((Cow::Owned(key), value))
     });
-    let agent =
-        text(scratch, IdField::Agent).map(|agent| (Cow::Borrowed("agent_id"), agent.into()));
     LogRecord {
         timestamp: head.at,
         level: head.level,
@@ -38,7 +36,7 @@ pub(crate) fn of(
             message: error.message.marked(),
             stack: error.stack.marked(),
         }),
-        fields: fields.chain(agent).collect(),
+        fields: fields.collect(),
         location: location.map(|(file, line)| (Cow::Borrowed(file), line)),
     }
 }
@@ -57,6 +55,7 @@ fn context_of(scratch: &Scratch, head: Head<'_>) -> Context {
     for (field, set) in [
         (IdField::User, Context::with_user as fn(Context, String) -> Context),
         (IdField::Organization, Context::with_organization),
+        (IdField::Agent, Context::with_agent),
         (IdField::Session, Context::with_session),
         (IdField::Request, Context::with_request),
         (IdField::Workflow, Context::with_workflow),

@@ -31,6 +31,7 @@ pub struct LogEvent {
     message: Cow<'static, str>,
     service: Option<Arc<str>>,
     user: Option<Arc<str>>,
+    agent: Option<Arc<str>>,
     request: Option<Arc<str>>,
     fields: Vec<(Cow<'static, str>, FieldValue)>,
 }
@@ -40,7 +41,15 @@ impl LogEvent {
     #[must_use]
     pub fn new(level: Level, message: impl Into<Cow<'static, str>>) -> Self {
         let message = message.into();
-        Self { level, message, service: None, user: None, request: None, fields: Vec::new() }
+        Self {
+            level,
+            message,
+            service: None,
+            user: None,
+            agent: None,
+            request: None,
+            fields: Vec::new(),
+        }
     }
 
     /// For another service than the aggregator's.
@@ -54,6 +63,13 @@ impl LogEvent {
     #[must_use]
     pub fn user(mut self, id: impl Into<Arc<str>>) -> Self {
         self.user = Some(id.into());
+        self
+    }
+
+    /// Of this agent, when it is not the current context's.
+    #[must_use]
+    pub fn agent(mut self, id: impl Into<Arc<str>>) -> Self {
+        self.agent = Some(id.into());
         self
     }
 
@@ -81,6 +97,11 @@ impl LogEvent {
     #[must_use]
     pub fn message(&self) -> &str {
         &self.message
+    }
+
+    /// Its own members of `metadata`, in the order in which they were added.
+    pub fn fields(&self) -> impl Iterator<Item = (&str, &FieldValue)> {
+        self.fields.iter().map(|(key, value)| (&**key, value))
     }
 }
 
@@ -175,6 +196,7 @@ impl LogAggregator {
         let metadata = self.fields_of(event).map(|(key, value)| (key, value.clone())).collect();
         let details = LogDetails {
             user: event.user.as_deref(),
+            agent: event.agent.as_deref(),
             request: event.request.as_deref(),
             operation: None,
             error: None,
@@ -216,7 +238,11 @@ impl LogAggregator {
         if let Some(service) = &event.service {
             scratch.event.service.push_str(service);
         }
-        for (field, id) in [(IdField::User, &event.user), (IdField::Request, &event.request)] {
+        for (field, id) in [
+            (IdField::User, &event.user),
+            (IdField::Agent, &event.agent),
+            (IdField::Request, &event.request),
+        ] {
             if let Some(id) = id {
                 scratch.fields.put_text(Key::id(field), id, rules);
             }

@@ -30,30 +30,129 @@ use crate::task::set_attribute;
 /// order.add_event(SpanEvent::new("paid").with("method", "card"));
 /// let payment = tracing.start_child(&order, "payment");
 /// payment.run(async { /* … */ }).await;
-/// payment.end();
-/// assert!(order.end().as_secs() < 60);
+/// payment.finish();
+/// assert!(order.finish().as_secs() < 60);
 /// # });
 /// ```
+///
+/// Which traces are exported, and where to, is decided once for the process: see `LogConfig::otlp`.
 #[derive(Clone, Debug)]
 pub struct DistributedTracing {
     service: Arc<str>,
+    attributes: Arc<[(String, FieldValue)]>,
 }
 
 impl DistributedTracing {
     /// The tracing of `service`.
     #[must_use]
     pub fn new(service: impl Into<Arc<str>>) -> Self {
-        Self { service: service.into() }
+        Self { service: service.into(), attributes: Arc::default() }
+    }
+
+    /// This tracing, whose spans have one more attribute, unless they are started with one of the same name.
+    #[must_use]
+    pub fn with_attribute(mut self, key: impl Into<String>, value: impl Into<FieldValue>) -> Self {
+        let added = (key.into(), value.into());
+        self.attributes = self.attributes.iter().cloned().chain([added]).collect();
+        self
     }
 
     /// Starts a span within the current one, or a trace when there is none and the context names none.
     pub fn start_span(&self, name: &str) -> TraceSpan {
-        TraceSpan::start(&Span::current(), &self.service, name)
+        self.start_span_with(name, SpanOptions::new())
     }
 
     /// Starts a span within `parent`.
     pub fn start_child(&self, parent: &TraceSpan, name: &str) -> TraceSpan {
-        TraceSpan::start(&parent.span, &self.service, name)
+        self.start_span_with(name, SpanOptions::new().child_of(parent))
+    }
+
+    /// Starts a span with a parent, a kind and attributes.
+    ///
+    /// ```
+    /// use obs_tracing::{DistributedTracing, SpanKind, SpanOptions};
+    ///
+    /// let tracing = DistributedTracing::new("checkout").with_attribute("region", "eu");
+    /// let order = tracing.start_span("order");
+    /// let charge = SpanOptions::new().child_of(&order).kind(SpanKind::Client).attribute("amount", 9.5);
+    /// tracing.start_span_with("charge", charge).finish();
+    /// ```
+    pub fn start_span_with(&self, name: &str, options: SpanOptions<'_>) -> TraceSpan {
+        let parent = options.parent.map_or_else(Span::current, |parent| parent.span.clone());
+        let span = TraceSpan::start(&parent, &self.service, name, options.kind);
+        let is_own = |key: &str| options.attributes.iter().any(|(own, _)| *own == key);
+        for (key, value) in self.attributes.iter().filter(|(key, _)| !is_own(key)) {
+            set_attribute(&span.span, key, value.clone());
+        }
+        for (key, value) in options.attributes {
+            set_attribute(&span.span, key, value);
+        }
+        span
+    }
+}
+
+/// What a span by hand is started with; see [`DistributedTracing::start_span_with`].
+#[derive(Clone, Debug, Default)]
+pub struct SpanOptions<'a> {
+    parent: Option<&'a TraceSpan>,
+    kind: SpanKind,
+    attributes: Vec<(&'a str, FieldValue)>,
+}
+
+impl<'a> SpanOptions<'a> {
+    /// Within the current span, of kind internal, without attributes.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Within this span instead of the current one.
+    #[must_use]
+    pub const fn child_of(mut self, parent: &'a TraceSpan) -> Self {
+        self.parent = Some(parent);
+        self
+    }
+
+    /// Of this kind.
+    #[must_use]
+    pub const fn kind(mut self, kind: SpanKind) -> Self {
+        self.kind = kind;
+        self
+    }
+
+    /// With one more attribute; of two of the same name the later counts.
+    #[must_use]
+    pub fn attribute(mut self, key: &'a str, value: impl Into<FieldValue>) -> Self {
+        self.attributes.push((key, value.into()));
+        self
+    }
+}
+
+/// On which side of a call a span is, as OpenTelemetry has it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum SpanKind {
+    /// Of no call: work within the service.
+    #[default]
+    Internal,
+    /// That which serves a request.
+    Server,
+    /// That which makes a request and waits for the answer.
+    Client,
+    /// That which sends a message.
+    Producer,
+    /// That which handles a message.
+    Consumer,
+}
+
+impl SpanKind {
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Internal => "internal",
+            Self::Server => "server",
+            Self::Client => "client",
+            Self::Producer => "producer",
+            Self::Consumer => "consumer",
+        }
     }
 }
 
@@ -66,7 +165,7 @@ pub struct TraceSpan {
 }
 
 impl TraceSpan {
-    fn start(parent: &Span, service: &str, name: &str) -> Self {
+    fn start(parent: &Span, service: &str, name: &str, kind: SpanKind) -> Self {
         let span = tracing::info_span!(
             target: "obskit::operation",
             parent: parent,
@@ -74,6 +173,7 @@ impl TraceSpan {
             operation = name,
             component = service,
             otel.name = name,
+            otel.kind = kind.as_str(),
             otel.status_code = Empty,
             duration_ms = Empty,
         );
@@ -152,7 +252,7 @@ impl TraceSpan {
     }
 
     /// Ends it and says how long it was open. It is exported when no span within is open any more.
-    pub fn end(self) -> Duration {
+    pub fn finish(self) -> Duration {
         let took = self.started.elapsed();
         self.span.record("duration_ms", took.as_secs_f64() * 1_000.0);
         took
@@ -171,6 +271,17 @@ impl SpanEvent {
     #[must_use]
     pub fn new(name: impl Into<Cow<'static, str>>) -> Self {
         Self { name: name.into(), attributes: Vec::new() }
+    }
+
+    /// What happened.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// What is said about it.
+    pub fn attributes(&self) -> impl Iterator<Item = (&str, &FieldValue)> {
+        self.attributes.iter().map(|(key, value)| (&**key, value))
     }
 
     /// This event with one more attribute.

@@ -12,7 +12,7 @@ use std::sync::Arc;
 use obs_model::{FieldValue, Level};
 
 pub use aggregator::{LogAggregator, LogEvent};
-pub use distributed::{DistributedTracing, SpanEvent, TraceSpan};
+pub use distributed::{DistributedTracing, SpanEvent, SpanKind, SpanOptions, TraceSpan};
 pub use telemetry::{Meter, Telemetry, Tracer};
 pub use timer::Timer;
 
@@ -41,6 +41,7 @@ pub struct Logger {
 #[derive(Clone, Debug, Default)]
 pub struct LogDetails<'a> {
     user: Option<&'a str>,
+    agent: Option<&'a str>,
     request: Option<&'a str>,
     operation: Option<&'a str>,
     error: Option<&'a (dyn StdError + 'static)>,
@@ -58,6 +59,13 @@ impl<'a> LogDetails<'a> {
     #[must_use]
     pub fn user(mut self, id: &'a str) -> Self {
         self.user = Some(id);
+        self
+    }
+
+    /// The agent, when it is not the current context's.
+    #[must_use]
+    pub fn agent(mut self, id: &'a str) -> Self {
+        self.agent = Some(id);
         self
     }
 
@@ -123,6 +131,31 @@ impl Logger {
         Timer::start(self.clone(), name.into())
     }
 
+    /// As [`trace_async`](crate::trace_async): the span has the attribute `component`, which is the service of this logger.
+    ///
+    /// ```
+    /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+    /// let logger = obs_tracing::create_logger("billing");
+    /// let send = async { Ok::<_, std::io::Error>(3) };
+    /// assert_eq!(logger.trace_async("send_invoices", send, [("month", 4_u64.into())]).await?, 3);
+    /// # Ok::<(), std::io::Error>(()) }).unwrap();
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// Those of the operation, unchanged.
+    pub async fn trace_async<T, E>(
+        &self,
+        name: &str,
+        operation: impl Future<Output = Result<T, E>>,
+        attributes: impl IntoIterator<Item = (&str, FieldValue)>,
+    ) -> Result<T, E>
+    where
+        E: StdError + 'static,
+    {
+        telemetry::trace_async(&self.service, name, operation, attributes).await
+    }
+
     /// Records `value` into a metric of which nothing else need be known, through the `metrics` facade, with the label
     /// `service` of this logger beside `labels`, unless it is among them.
     ///
@@ -159,6 +192,7 @@ fn write(level: Level, service: &str, message: &str, details: &LogDetails<'_>) {
             tracing::$method!(
                 target: "obskit::logger",
                 user_id = details.user,
+                agent_id = details.agent,
                 obskit.service = service,
                 request_id = details.request,
                 operation = details.operation,

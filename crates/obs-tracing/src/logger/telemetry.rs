@@ -6,7 +6,7 @@ use std::sync::Arc;
 use metrics::{Counter, Gauge, Histogram, Key, Label, Metadata, SharedString};
 use obs_model::FieldValue;
 
-use super::{DistributedTracing, Logger, TraceSpan, create_logger};
+use super::{DistributedTracing, Logger, SpanOptions, TraceSpan, create_logger};
 use crate::task;
 
 /// What lines, spans and metrics of one service or component are made with. Cheap to clone.
@@ -21,7 +21,7 @@ use crate::task;
 ///     billing.logger().info("sending", LogDetails::new());
 ///     Ok::<_, std::io::Error>(3)
 /// };
-/// assert_eq!(billing.tracer().trace("send", sent, []).await?, 3);
+/// assert_eq!(billing.tracer().trace_async("send", sent, []).await?, 3);
 /// # Ok::<(), std::io::Error>(()) }).unwrap();
 /// ```
 #[derive(Clone, Debug)]
@@ -74,7 +74,7 @@ impl Tracer {
     /// # Errors
     ///
     /// Those of the operation, unchanged.
-    pub async fn trace<T, E>(
+    pub async fn trace_async<T, E>(
         &self,
         name: &str,
         operation: impl Future<Output = Result<T, E>>,
@@ -83,14 +83,32 @@ impl Tracer {
     where
         E: StdError + 'static,
     {
-        let component = ("component", FieldValue::from(self.service.to_string()));
-        task::trace_async(name, operation, attributes.into_iter().chain([component])).await
+        trace_async(&self.service, name, operation, attributes).await
     }
 
-    /// A span that is ended by hand.
+    /// A span that is ended by hand, within the current one.
     pub fn start_span(&self, name: &str) -> TraceSpan {
-        DistributedTracing::new(Arc::clone(&self.service)).start_span(name)
+        self.start_span_with(name, SpanOptions::new())
     }
+
+    /// A span that is ended by hand, with a parent, a kind and attributes.
+    pub fn start_span_with(&self, name: &str, options: SpanOptions<'_>) -> TraceSpan {
+        DistributedTracing::new(Arc::clone(&self.service)).start_span_with(name, options)
+    }
+}
+
+/// Runs an operation of one component in a span of its own.
+pub(super) async fn trace_async<T, E>(
+    service: &Arc<str>,
+    name: &str,
+    operation: impl Future<Output = Result<T, E>>,
+    attributes: impl IntoIterator<Item = (&str, FieldValue)>,
+) -> Result<T, E>
+where
+    E: StdError + 'static,
+{
+    let component = ("component", FieldValue::from(service.to_string()));
+    task::trace_async(name, operation, attributes.into_iter().chain([component])).await
 }
 
 /// Makes the metrics of one service or component, through the `metrics` facade; see [`Telemetry`].

@@ -4,10 +4,10 @@ use std::io;
 
 use crate::support::{Pipeline, series};
 use metrics_util::debugging::DebuggingRecorder;
-use obs_model::{Context, Level, Timestamp};
+use obs_model::{Context, Level, Timestamp, WithContext};
 use obs_tracing::{
-    DistributedTracing, LogAggregator, LogDetails, LogEvent, LogFormat, SpanEvent, Telemetry,
-    create_logger,
+    DistributedTracing, LogAggregator, LogDetails, LogEvent, LogFormat, SpanEvent, SpanKind,
+    SpanOptions, Telemetry, create_logger,
 };
 
 #[test]
@@ -75,7 +75,7 @@ async fn a_tracer_and_a_logger_of_a_component_name_it() {
         billing.logger().info("working", LogDetails::new());
         Ok::<_, io::Error>(())
     };
-    billing.tracer().trace("send", work, [("to", "ada".into())]).await.unwrap();
+    billing.tracer().trace_async("send", work, [("to", "ada".into())]).await.unwrap();
     billing.tracer().start_span("by hand").in_scope(|| tracing::info!("inside"));
     let lines = pipeline.written();
     assert_eq!((&lines[0]["service"], &lines[1]["service"]), (&"billing".into(), &"test".into()));
@@ -99,7 +99,10 @@ async fn an_aggregator_filters_counts_and_hands_on_what_is_left() {
         .with_field("region", "eu")
         .with_field("password", "hunter2");
     for level in Level::ALL {
-        let event = LogEvent::new(level, format!("at {level}")).user("u-17").request("r-1");
+        let event = LogEvent::new(level, format!("at {level}"))
+            .user("u-17")
+            .agent("planner")
+            .request("r-1");
         assert_eq!(logs.log(&event.with("region", "us").with("n", 7_u64)), level >= Level::Warn);
     }
     logs.filter(Level::Trace);
@@ -113,6 +116,7 @@ async fn an_aggregator_filters_counts_and_hands_on_what_is_left() {
     for (member, value) in [
         ("service", "billing"),
         ("userId", "u-17"),
+        ("agentId", "planner"),
         ("requestId", "r-1"),
         ("correlationId", "req-42"),
     ] {
@@ -135,9 +139,12 @@ fn a_rendered_event_is_the_line_that_the_pipeline_writes() {
     let at = Timestamp::from_millis(1_700_000_000_123);
     let event = LogEvent::new(Level::Error, "é\n\"quoted\" token=hunter2")
         .user("u-17")
+        .agent("planner")
         .with("n", 7_u64)
         .with("user_id", "u-18")
         .with("secret", "hunter2");
+    let fields: Vec<_> = event.fields().map(|(name, _)| name).collect();
+    assert_eq!(fields, ["n", "user_id", "secret"]);
     let mut rendered = String::new();
     let text = pipeline.text_of(|| {
         let _entered = Context::new().with_organization("acme").enter();
@@ -170,8 +177,8 @@ fn spans_by_hand_nest_say_their_ids_and_keep_attributes_and_events() {
             assert_eq!(inner.parent_span_id(), payment.span_id());
         });
         payment.record_error(&io::Error::other("declined"));
-        payment.end();
-        order.end();
+        payment.finish();
+        order.finish();
     });
     assert_eq!(lines.len(), 2);
     assert_eq!(
@@ -191,4 +198,79 @@ fn spans_by_hand_nest_say_their_ids_and_keep_attributes_and_events() {
 
     let without = DistributedTracing::new("checkout").start_span("nobody listens");
     assert_eq!((without.trace_id(), without.span_id(), without.is_sampled()), (None, None, false));
+}
+
+#[tokio::test]
+async fn a_line_of_a_logger_has_every_member_that_its_row_names() {
+    let pipeline = Pipeline::new(|config| config.filter = "debug".into());
+    let _guard = tracing::dispatcher::set_default(&pipeline.dispatch);
+    let logger = create_logger("my-service");
+    let refused = io::Error::other("refused");
+    let details = || {
+        LogDetails::new()
+            .user("u-17")
+            .agent("planner")
+            .request("r-1")
+            .operation("send")
+            .with("n", 7_u64)
+    };
+    let work = async {
+        logger.debug("at debug", details());
+        logger.info("at info", details());
+        logger.warn("at warn", details());
+        logger.error("at error", details().error(&refused));
+        Ok::<_, io::Error>(4)
+    };
+    let context = Context::new().with_agent("the context's");
+    let traced = logger.trace_async("outer", work, [("month", 4_u64.into())]);
+    assert_eq!(traced.in_context(context).await.unwrap(), 4);
+
+    let lines = pipeline.written();
+    let finished = lines.last().unwrap();
+    assert_eq!(
+        (&finished["agentId"], &finished["metadata"]["month"]),
+        (&"the context's".into(), &4.into())
+    );
+    assert_eq!(finished["metadata"]["component"], "my-service");
+    for (line, level) in lines.iter().zip(["DEBUG", "INFO", "WARN", "ERROR"]) {
+        assert_eq!(line["timestamp"], "2023-11-14T22:13:20.123Z");
+        assert_eq!((&line["level"], &line["service"]), (&level.into(), &"my-service".into()));
+        assert_eq!(line["message"], format!("at {}", level.to_ascii_lowercase()));
+        assert_eq!(line["traceId"], finished["traceId"]);
+        assert_eq!(line["spanId"].as_str().map(str::len), Some(16));
+        for (member, value) in [("userId", "u-17"), ("agentId", "planner"), ("requestId", "r-1")] {
+            assert_eq!(line[member], value, "{line}");
+        }
+        assert_eq!(
+            (&line["metadata"]["operation"], &line["metadata"]["n"]),
+            (&"send".into(), &7.into())
+        );
+    }
+    let error = lines[3]["error"].as_object().unwrap();
+    assert_eq!(error.keys().collect::<Vec<_>>(), ["message", "name", "stack"]);
+    assert_eq!(error["message"], "refused");
+}
+
+#[test]
+fn a_span_by_hand_has_the_parent_and_attributes_that_it_was_started_with() {
+    let pipeline = Pipeline::new(|_| {});
+    let lines = pipeline.json_of(|| {
+        let tracing = DistributedTracing::new("checkout")
+            .with_attribute("region", "eu")
+            .with_attribute("shop", 4_u64);
+        let order = tracing.start_span("order");
+        let other = tracing.start_span("other");
+        let options = SpanOptions::new().child_of(&order).kind(SpanKind::Client);
+        let charge = tracing
+            .start_span_with("charge", options.attribute("amount", 9.5).attribute("shop", 7_u64));
+        assert_eq!(charge.parent_span_id(), order.span_id());
+        assert_ne!(charge.trace_id(), other.trace_id());
+        let event = SpanEvent::new("declined").with("code", 51_u64);
+        assert_eq!(event.attributes().map(|(key, _)| key).collect::<Vec<_>>(), ["code"]);
+        charge.add_event(event);
+        assert!(charge.elapsed() <= charge.finish());
+    });
+    let metadata = &lines[0]["metadata"];
+    let said = ["region", "shop", "amount", "code"].map(|key| metadata[key].to_string());
+    assert_eq!(said, ["\"eu\"", "7", "9.5", "51"]);
 }
