@@ -32,7 +32,7 @@ const MEMORY_SINK: &str = "memory";
 
 const OUTPUT_THREAD: &str = "obskit-log";
 
-const SHUTDOWN_THREAD: &str = "obskit-log-shutdown";
+const FLUSH_THREAD: &str = "obskit-log-flush";
 
 /// Makes obskit's pipeline the global subscriber of the process.
 ///
@@ -291,6 +291,15 @@ impl TracingHandle {
         self.0.finish(deadline, false)
     }
 
+    /// As [`TracingHandle::flush_blocking`], without holding up this thread.
+    ///
+    /// # Errors
+    ///
+    /// As [`TracingHandle::flush_blocking`].
+    pub async fn flush(&self, deadline: Duration) -> Result<(), Error> {
+        self.finish_elsewhere(deadline, false).await
+    }
+
     /// Hands over everything and stops. Later lines and spans are dropped and counted.
     ///
     /// The waiting is done by a thread of its own, so this works on any runtime, also a single-threaded one
@@ -300,16 +309,21 @@ impl TracingHandle {
     ///
     /// Something was not handed over within `deadline`, or was refused; the message says how much.
     pub async fn shutdown(&self, deadline: Duration) -> Result<(), Error> {
+        self.finish_elsewhere(deadline, true).await
+    }
+
+    async fn finish_elsewhere(&self, deadline: Duration, close: bool) -> Result<(), Error> {
         let (report, outcome) = tokio::sync::oneshot::channel();
         let inner = Arc::clone(&self.0);
         std::thread::Builder::new()
-            .name(SHUTDOWN_THREAD.to_owned())
+            .name(FLUSH_THREAD.to_owned())
             .spawn(move || {
                 // OK because a caller who stopped waiting does not want the outcome.
-                let _ = report.send(inner.finish(deadline, true));
+                let _ = report.send(inner.finish(deadline, close));
             })
-            .map_err(|source| Error::thread(SHUTDOWN_THREAD, source))?;
-        let ended = || Error::undelivered(deadline, vec!["the shutdown thread ended".to_owned()]);
+            .map_err(|source| Error::thread(FLUSH_THREAD, source))?;
+        let ended =
+            || Error::undelivered(deadline, vec!["the thread that waits for it ended".to_owned()]);
         outcome.await.unwrap_or_else(|_| Err(ended()))
     }
 

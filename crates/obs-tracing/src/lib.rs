@@ -151,6 +151,7 @@ mod otlp;
 mod outgoing;
 mod pipeline;
 mod sampling;
+mod sent;
 pub mod sink;
 mod spans;
 mod task;
@@ -179,5 +180,6 @@ pub use pipeline::filter::check_filter;
 #[cfg(feature = "otlp")]
 pub use sampling::{LinkedTraces, TailConfig, TailSampler};
 pub use sampling::{Sampler, Sampling};
+pub use sent::Sent;
 pub use task::{carry, carry_fn, spawn, spawn_blocking, spawn_in, spawn_local, trace_async};
 pub use traces::{FinishedSpan, FinishedSpans, SpanInTrace, SpanQuery, Trace};

@@ -70,12 +70,16 @@
 mod builder;
 pub mod config;
 mod error;
+#[cfg(all(feature = "push", feature = "otlp"))]
+mod export;
 mod running;
 mod start;
 mod wiring;
 
 pub use builder::{Builder, init};
 pub use error::{ShutdownError, StartError};
+#[cfg(all(feature = "push", feature = "otlp"))]
+pub use export::{ExportError, ExportFormat, ExportReport, Signal, TelemetryExport};
 pub use running::Obskit;
 
 #[cfg(feature = "alerts")]
@@ -94,4 +98,6 @@ pub use obs_query as query;
 #[cfg(feature = "tracing")]
 pub use obs_tracing as logs;
 #[cfg(feature = "tracing")]
-pub use obs_tracing::{channel, client, db, grpc, http, spawn, tools, websocket};
+pub use obs_tracing::{
+    Telemetry, channel, client, create_logger, db, grpc, http, spawn, tools, trace_async, websocket,
+};

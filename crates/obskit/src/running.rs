@@ -87,6 +87,56 @@ impl Obskit {
         &self.logs
     }
 
+    /// Logger, tracer and meter of the service, from one object; `Telemetry::of` makes those of a part of it.
+    ///
+    /// ```no_run
+    /// use obskit::logs::LogDetails;
+    ///
+    /// # async fn example(obs: obskit::Obskit) {
+    /// let telemetry = obs.telemetry();
+    /// telemetry.logger().info("ready", LogDetails::new().with("workers", 4_u64));
+    /// telemetry.meter().counter("restarts_total", &[]).increment(1);
+    /// telemetry.tracer().start_span("warm up").finish();
+    /// # }
+    /// ```
+    #[cfg(feature = "tracing")]
+    #[must_use]
+    pub fn telemetry(&self) -> obs_tracing::Telemetry {
+        obs_tracing::Telemetry::of(self.settings.service.name.as_str())
+    }
+
+    /// Prepares to send telemetry at once to a destination of its own, in a form that carries every one of `signals`.
+    #[cfg(all(feature = "push", feature = "otlp"))]
+    pub fn export_to(
+        &self,
+        signals: impl IntoIterator<Item = crate::Signal>,
+        format: crate::ExportFormat,
+        destination: impl Into<String>,
+    ) -> crate::TelemetryExport<'_> {
+        crate::TelemetryExport::new(self, signals, format, destination)
+    }
+
+    /// Sends everything that waits to every destination of the settings now, with the metrics as they are now, and waits for
+    /// `deadline` at most until it has arrived.
+    ///
+    /// # Errors
+    ///
+    /// Not everything arrived; the error says what did not.
+    #[cfg(all(feature = "push", feature = "otlp"))]
+    pub async fn export(&self, deadline: Duration) -> Result<(), crate::ExportError> {
+        let end = Instant::now() + deadline;
+        let remaining = || end.saturating_duration_since(Instant::now());
+        let mut undelivered = self.push.flush(share(remaining())).await;
+        if let Err(error) = self.logs.flush(remaining()).await {
+            undelivered.push(error.to_string());
+        }
+        if undelivered.is_empty() {
+            Ok(())
+        } else {
+            Err(crate::ExportError::undelivered(undelivered))
+        }
+    }
+
     /// The health checks, to which more can be added.
     #[cfg(feature = "health")]
     #[must_use]

@@ -114,6 +114,27 @@ impl Pusher {
     }
 }
 
+/// Does one round, and delivers what it can of that within `deadline`.
+pub(super) async fn once(
+    clock: Arc<dyn Clock>,
+    delivery: Delivery,
+    mut exporter: impl Export,
+    deadline: Duration,
+) -> DeliveryReport {
+    let started = tokio::time::Instant::now();
+    let metrics = SelfMetrics::bind(delivery.name());
+    metrics.rounds.increment(1);
+    let (to, counted) = (delivery.clone(), metrics.clone());
+    let work = tokio::task::spawn_blocking(move || {
+        let mut outbox = ToDelivery { delivery: &to, metrics: &counted };
+        exporter.round(clock.now(), Round::Regular, &mut outbox);
+    });
+    if work.await.is_err() {
+        metrics.missed.increment(1);
+    }
+    delivery.shutdown(deadline.saturating_sub(started.elapsed())).await
+}
+
 /// The task behind a [`Pusher`].
 struct Driver<E> {
     interval: Duration,

@@ -2,14 +2,18 @@
 
 mod query;
 mod segment;
+mod send;
 
 use std::collections::VecDeque;
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
+use obs_model::Resource;
 use parking_lot::Mutex;
 
-use crate::sink::{Line, LineSink};
+use crate::sink::{Line, LineSink, LogSink};
+use crate::{Error, Sent};
 use segment::Segment;
 
 pub use query::{FieldCount, KeptLine, LineQuery, LineSearch};
@@ -84,6 +88,25 @@ impl LineMemory {
     #[must_use]
     pub fn count_by(&self, field: &str, query: &LineQuery) -> Vec<FieldCount> {
         query::count_by(&self.segments(), field, query)
+    }
+
+    /// Sends the lines that a query asks for to a sink, once, the oldest first, and waits for `deadline` at most until they
+    /// have arrived: on demand, for somebody else to look at. The sink's own filter holds too.
+    ///
+    /// `service` is what it is told of who writes; it needs a current tokio runtime, whose logs of sending are logged as all
+    /// others.
+    ///
+    /// # Errors
+    ///
+    /// A setting of the sink is wrong ([`Error::is_config`]), or it could not be started.
+    pub async fn send(
+        &self,
+        query: &LineQuery,
+        sink: LogSink,
+        service: &Resource,
+        deadline: Duration,
+    ) -> Result<Sent, Error> {
+        send::send(&self.segments(), query, sink, service, deadline).await
     }
 
     /// How many bytes the lines take.

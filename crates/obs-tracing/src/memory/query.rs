@@ -163,6 +163,15 @@ pub(super) fn search(segments: &[Arc<Segment>], query: &LineQuery) -> LineSearch
     LineSearch { lines, more: found.next().is_some() }
 }
 
+/// The numbers of the lines that are wanted, the oldest first.
+pub(super) fn numbers(segments: &[Arc<Segment>], query: &LineQuery) -> Vec<u64> {
+    let prepared = Prepared::new(query);
+    let found = prepared.of(segments).take(query.limit);
+    let mut numbers: Vec<u64> = found.map(|(number, _)| number).collect();
+    numbers.reverse();
+    numbers
+}
+
 pub(super) fn count_by(
     segments: &[Arc<Segment>],
     field: &str,

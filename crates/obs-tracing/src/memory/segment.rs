@@ -34,10 +34,18 @@ impl Segment {
 
     /// The lines with their numbers, the newest first.
     pub(super) fn newest_first(&self) -> impl Iterator<Item = (u64, Line<'_>)> {
-        (0..self.heads.len()).rev().map(|at| {
-            let (head, end) = self.heads[at];
-            let begin = at.checked_sub(1).map_or(0, |before| self.heads[before].1);
-            (self.start + at as u64, Line::new(head, &self.text[begin as usize..end as usize]))
-        })
+        (0..self.heads.len()).rev().map(|at| (self.start + at as u64, self.at(at)))
+    }
+
+    /// The line of this number, if it is one of these.
+    pub(super) fn line(&self, number: u64) -> Option<Line<'_>> {
+        let at = usize::try_from(number.checked_sub(self.start)?).ok()?;
+        (at < self.heads.len()).then(|| self.at(at))
+    }
+
+    fn at(&self, at: usize) -> Line<'_> {
+        let (head, end) = self.heads[at];
+        let begin = at.checked_sub(1).map_or(0, |before| self.heads[before].1);
+        Line::new(head, &self.text[begin as usize..end as usize])
     }
 }

@@ -3,6 +3,7 @@
 mod batch;
 mod convert;
 mod export;
+pub(crate) mod once;
 mod redact;
 mod request;
 mod tracer;

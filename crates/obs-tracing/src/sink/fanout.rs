@@ -20,7 +20,8 @@ const CHUNK: usize = 256;
 
 const THREAD_NAME: &str = "obskit-log-sinks";
 
-struct Running {
+/// A sink that runs, with what it wants and adds.
+pub(crate) struct Running {
     filter: SinkFilter,
     fields: StaticFields,
     writer: Box<dyn LineSink>,
@@ -75,21 +76,13 @@ pub(crate) fn start(
     let Some(level) = sinks.iter().map(|sink| sink.filter.level()).min() else { return Ok(None) };
     let ship = Arc::new(ShipRuntime::start()?);
     let (mut running, mut deliveries, mut problems) = (Vec::new(), Vec::new(), Vec::new());
-    for LogSink { name, filter, fields, delivery, spool, kind } in sinks {
-        let start = SinkStart {
-            name: name.clone(),
-            resource: resource.clone(),
-            clock: Arc::clone(clock),
-            delivery,
-            spool,
-        };
-        match ship.within(|| kind.start(start)) {
-            Ok(started) => {
-                let fields = StaticFields::new(&fields);
-                running.push(Running { filter, fields, writer: started.writer });
-                deliveries.extend(started.delivery);
+    for sink in sinks {
+        match ship.within(|| start_one(sink, resource, clock)) {
+            Ok((started, delivery)) => {
+                running.push(started);
+                deliveries.extend(delivery);
             }
-            Err(problem) => problems.push(format!("sink {name:?}: {problem}")),
+            Err(problem) => problems.push(problem),
         }
     }
     if !problems.is_empty() {
@@ -99,6 +92,38 @@ pub(crate) fn start(
     let fanout = Fanout { sinks: running, changed: Vec::new(), _ship: ship.clone() };
     let queue = LineQueue::start(Box::new(fanout), limits, THREAD_NAME)?;
     Ok(Some(Sinks { queue, level, deliveries: deliveries.into(), ship }))
+}
+
+/// Starts one sink on the current runtime, for lines that its caller gives it.
+pub(crate) fn start_alone(
+    sink: LogSink,
+    resource: &Resource,
+    clock: &Arc<dyn Clock>,
+) -> Result<(Running, Option<Delivery>), Error> {
+    let problems = problems(std::slice::from_ref(&sink));
+    if !problems.is_empty() {
+        return Err(Error::config(problems));
+    }
+    start_one(sink, resource, clock).map_err(|problem| Error::config(vec![problem]))
+}
+
+/// Starts a sink on the current runtime; a sentence when it cannot be.
+fn start_one(
+    sink: LogSink,
+    resource: &Resource,
+    clock: &Arc<dyn Clock>,
+) -> Result<(Running, Option<Delivery>), String> {
+    let LogSink { name, filter, fields, delivery, spool, kind } = sink;
+    let start = SinkStart {
+        name: name.clone(),
+        resource: resource.clone(),
+        clock: Arc::clone(clock),
+        delivery,
+        spool,
+    };
+    let started = kind.start(start).map_err(|problem| format!("sink {name:?}: {problem}"))?;
+    let fields = StaticFields::new(&fields);
+    Ok((Running { filter, fields, writer: started.writer }, started.delivery))
 }
 
 impl Sinks {
@@ -139,8 +164,14 @@ impl Drain for Fanout {
 }
 
 impl Running {
-    /// Gives this sink what it wants of the lines. A sink that panics loses that line and the rest of them.
-    fn give(&mut self, lines: &[Line<'_>], changed: &mut Vec<u8>) {
+    /// How many of the lines it wants.
+    pub(crate) fn wanted(&self, lines: &[Line<'_>]) -> u64 {
+        lines.iter().filter(|line| self.filter.passes(line)).count() as u64
+    }
+
+    /// Gives this sink what it wants of the lines, and returns how many it lost: a sink that panics loses that line and
+    /// the rest of them.
+    pub(crate) fn give(&mut self, lines: &[Line<'_>], changed: &mut Vec<u8>) -> u64 {
         let mut written = 0;
         let given = catch_unwind(AssertUnwindSafe(|| {
             for line in lines {
@@ -159,6 +190,8 @@ impl Running {
         if given.is_err() {
             let lost = lines[written..].iter().filter(|line| self.filter.passes(line));
             lost.for_each(|line| count_dropped("sink_panicked", line.level(), 1));
+            return self.wanted(&lines[written..]);
         }
+        0
     }
 }

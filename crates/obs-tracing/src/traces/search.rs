@@ -7,12 +7,18 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+#[cfg(feature = "otlp")]
+use obs_model::Resource;
 use obs_model::{FieldValue, SpanId, Timestamp, TraceId};
 
 use super::batch::{SpanBatch, SpanHead};
 use super::memory::SpanMemory;
 use crate::fields::keys::{FieldKind, IdField, keys_of};
 use crate::fields::{FieldBuffer, FieldRules, field_value};
+#[cfg(feature = "otlp")]
+use crate::otlp::{OtlpConfig, once};
+#[cfg(feature = "otlp")]
+use crate::{Error, Sent};
 
 /// The most spans that one trace shows.
 const MAX_OF_A_TRACE: usize = 10_000;
@@ -165,6 +171,16 @@ impl FinishedSpans {
     #[must_use]
     pub fn find(&self, query: &SpanQuery) -> Vec<FinishedSpan> {
         let parts = self.memory.parts();
+        let found = self.among(&parts, query).map(|(_, head, fields)| owned(head, &fields));
+        found.take(query.limit).collect()
+    }
+
+    /// Those of `parts` that meet `query`, with their fields, those that ended last first; the limit is the caller's.
+    fn among<'a>(
+        &'a self,
+        parts: &'a [Arc<SpanBatch>],
+        query: &'a SpanQuery,
+    ) -> impl Iterator<Item = (&'a SpanBatch, &'a SpanHead, FieldBuffer)> {
         // A part that became full while the parts were listed is there twice.
         let mut seen = HashSet::new();
         let mut heads: Vec<(&SpanBatch, &SpanHead)> = parts
@@ -176,14 +192,35 @@ impl FinishedSpans {
         heads.sort_by_key(|(_, head)| Reverse(head.end()));
         let needs_fields =
             query.correlation.is_some() || query.user.is_some() || query.text.is_some();
-        heads
-            .into_iter()
-            .filter_map(|(part, head)| {
-                let fields = self.render(part, head);
-                (!needs_fields || query.admits_fields(head, &fields)).then(|| owned(head, &fields))
-            })
-            .take(query.limit)
-            .collect()
+        heads.into_iter().filter_map(move |(part, head)| {
+            let fields = self.render(part, head);
+            (!needs_fields || query.admits_fields(head, &fields)).then_some((part, head, fields))
+        })
+    }
+
+    /// Sends the spans that meet `query` to a collector, once, the oldest first, and waits for `deadline` at most until
+    /// they have arrived: on demand, whether their traces are sampled or not. A collector that had them before knows them
+    /// by their ids. Events and links of spans are not kept, and so are not among it.
+    ///
+    /// `service` is the resource of the spans; it needs a current tokio runtime. Of `to` what says where and how counts,
+    /// not what says which traces.
+    ///
+    /// # Errors
+    ///
+    /// A setting of `to` is wrong ([`Error::is_config`](crate::Error::is_config)).
+    #[cfg(feature = "otlp")]
+    pub async fn send(
+        &self,
+        query: &SpanQuery,
+        to: OtlpConfig,
+        service: &Resource,
+        deadline: Duration,
+    ) -> Result<Sent, Error> {
+        let parts = self.memory.parts();
+        let found = self.among(&parts, query).take(query.limit);
+        let mut spans: Vec<_> = found.map(|(part, head, _)| (part, head)).collect();
+        spans.reverse();
+        once::send(&spans, to, service, &self.rules.redactor, deadline).await
     }
 
     /// The finished spans of a trace, as a tree; none if there are none.

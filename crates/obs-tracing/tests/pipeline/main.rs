@@ -18,6 +18,8 @@ mod lines;
 mod logger;
 #[cfg(feature = "http")]
 mod requests;
+#[cfg(all(feature = "http", feature = "otlp"))]
+mod sent;
 mod sinks;
 #[cfg(all(feature = "http", feature = "otlp"))]
 mod spans;

@@ -6,6 +6,8 @@ pub(crate) mod admin;
 pub(crate) mod alerts;
 #[cfg(feature = "errors")]
 pub(crate) mod errors;
+#[cfg(all(feature = "push", feature = "otlp"))]
+pub(crate) mod export;
 #[cfg(all(feature = "health", feature = "metrics"))]
 mod figures;
 #[cfg(feature = "health")]

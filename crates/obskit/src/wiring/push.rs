@@ -40,6 +40,26 @@ pub(crate) fn start(
 }
 
 impl PushPart {
+    /// Pushes the values of now within `deadline`; a sentence for each destination that did not get everything.
+    pub(crate) async fn flush(&self, deadline: Duration) -> Vec<String> {
+        let end = std::time::Instant::now() + deadline;
+        let mut undelivered = Vec::new();
+        for pusher in &self.pushers {
+            let left = || end.saturating_duration_since(std::time::Instant::now());
+            let delivery = pusher.delivery();
+            let dropped_before = delivery.status().dropped.total();
+            let is_read = tokio::time::timeout(left(), pusher.export()).await.is_ok();
+            let flushed = delivery.flush(left()).await;
+            let dropped = delivery.status().dropped.total() - dropped_before;
+            if !is_read || !flushed.is_complete || dropped > 0 {
+                let why = delivery.last_error().map(|error| error.message);
+                let why = why.unwrap_or_else(|| String::from("the time was up"));
+                undelivered.push(format!("metrics for {} ({why})", delivery.name()));
+            }
+        }
+        undelivered
+    }
+
     /// Pushes the last values within `deadline`; a sentence for each destination that did not get everything.
     pub(crate) async fn stop(&mut self, deadline: Duration) -> Vec<String> {
         let end = std::time::Instant::now() + deadline;

@@ -26,7 +26,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use obs_delivery::{BreakerConfig, Delivery, DeliveryConfig, RetryPolicy};
+use obs_delivery::{BreakerConfig, Delivery, DeliveryConfig, DeliveryReport, RetryPolicy};
 use obs_model::{Clock, Labels, SystemClock};
 
 use self::encode::Encoder;
@@ -195,6 +195,27 @@ pub fn start(
     config.validate()?;
     let (interval, clock) = (config.interval, Arc::clone(&config.clock));
     Pusher::start(interval, clock, delivery, Encoder::new(config, source.into()))
+}
+
+/// Sends all series of `source` to `delivery` once, as they are now, delivers what it can within `deadline` and shuts
+/// `delivery` down. Series do not end with that.
+///
+/// # Errors
+///
+/// `is_invalid_push` if a setting is not valid.
+///
+/// # Panics
+///
+/// There is no current tokio runtime, which `delivery` needs as well.
+pub async fn send_once(
+    config: RemoteWriteConfig,
+    source: impl Into<Source>,
+    delivery: Delivery,
+    deadline: Duration,
+) -> Result<DeliveryReport, Error> {
+    config.validate()?;
+    let clock = Arc::clone(&config.clock);
+    Ok(grid::once(clock, delivery, Encoder::new(config, source.into()), deadline).await)
 }
 
 #[cfg(test)]
