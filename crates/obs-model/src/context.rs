@@ -48,6 +48,7 @@ struct Fields {
     session: Option<Arc<str>>,
     request: Option<Arc<str>>,
     workflow: Option<Arc<str>>,
+    execution: Option<Arc<str>>,
     step: Option<Arc<str>>,
     tool: Option<Arc<str>>,
     baggage: Option<Baggage>,
@@ -104,6 +105,7 @@ text_fields! {
     session, with_session, "In which session or conversation.";
     request, with_request, "The id of the request as the caller or a proxy named it.";
     workflow, with_workflow, "The workflow that is running, as one execution's id or its name.";
+    execution, with_execution, "The id of this execution of that workflow, where `workflow` is its name.";
     step, with_step, "The step of that workflow.";
     tool, with_tool, "The tool that the step is calling.";
 }

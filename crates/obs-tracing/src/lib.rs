@@ -65,7 +65,7 @@
 //!
 //! Both go along to other tasks and threads with [`spawn`], [`spawn_blocking`], [`spawn_in`] and [`carry`], through
 //! channels with [`channel`], to other services with [`client`], [`grpc`] and [`tools`], and stay with a connection in
-//! [`websocket`]. Queries to databases have spans of their own with [`db`].
+//! [`websocket`]. Queries to databases have spans of their own with [`db`], and workflows and their steps with [`workflow`].
 //!
 //! Of what a caller sends along as baggage, names on a list are taken and sent on: see [`baggage`].
 //!
@@ -159,6 +159,7 @@ pub mod tools;
 mod traceparent;
 mod traces;
 pub mod websocket;
+pub mod workflow;
 
 pub use baggage::BaggageConfig;
 pub use config::{CallsiteLimit, Colors, LogConfig, LogFormat, LogOutput};

@@ -100,4 +100,5 @@ pub use obs_tracing as logs;
 #[cfg(feature = "tracing")]
 pub use obs_tracing::{
     Telemetry, channel, client, create_logger, db, grpc, http, spawn, tools, trace_async, websocket,
+    workflow,
 };

@@ -30,3 +30,5 @@ mod tasks;
 #[cfg(feature = "http")]
 mod text_codec;
 mod tools;
+#[cfg(all(feature = "http", feature = "otlp"))]
+mod workflow;

@@ -3,18 +3,13 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use axum::Router;
-use axum::body::Bytes;
-use axum::extract::State;
-use axum::routing::post;
+use http::StatusCode;
 use obs_model::{Level, Resource};
 use obs_tracing::memory::LineQuery;
 use obs_tracing::sink::{Line, LineSink, LogSink, SinkFilter};
 use obs_tracing::{DistributedTracing, OtlpConfig, SpanKind, SpanOptions, SpanQuery};
-use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
-use opentelemetry_proto::tonic::trace::v1::Span;
-use prost::Message;
 
+use crate::export::collector;
 use crate::support::{PATIENCE, Pipeline};
 
 type Messages = Arc<Mutex<Vec<String>>>;
@@ -72,12 +67,6 @@ async fn lines_that_are_asked_for_are_sent_in_their_order_and_those_that_are_los
     assert!(refused.unwrap_err().is_config());
 }
 
-async fn take(State(spans): State<Arc<Mutex<Vec<Span>>>>, body: Bytes) {
-    let request = ExportTraceServiceRequest::decode(body).unwrap();
-    let of = request.resource_spans.into_iter().flat_map(|resource| resource.scope_spans);
-    spans.lock().unwrap().extend(of.flat_map(|scope| scope.spans));
-}
-
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn finished_spans_are_sent_with_their_kind_parent_and_attributes_sampled_or_not() {
     let pipeline = Pipeline::new(|config| config.span_memory = Some(1 << 20));
@@ -90,11 +79,8 @@ async fn finished_spans_are_sent_with_their_kind_parent_and_attributes_sampled_o
             drop(tracing.start_span_with("charge", charge));
         }
     });
-    let spans = Arc::new(Mutex::new(Vec::new()));
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let base = format!("http://{}", listener.local_addr().unwrap());
-    let router = Router::new().route("/v1/traces", post(take)).with_state(Arc::clone(&spans));
-    tokio::spawn(async move { axum::serve(listener, router).await });
+    let (address, received) = collector(StatusCode::OK).await;
+    let base = format!("http://{address}");
 
     let finished = pipeline.handle.finished_spans().unwrap();
     let service = Resource::new("checkout");
@@ -102,7 +88,7 @@ async fn finished_spans_are_sent_with_their_kind_parent_and_attributes_sampled_o
     query.limit = usize::MAX;
     let sent = finished.send(&query, OtlpConfig::new(&base), &service, PATIENCE).await.unwrap();
     assert_eq!((sent.found, sent.delivered, sent.last_error), (1_200, 1_200, None));
-    let spans = std::mem::take(&mut *spans.lock().unwrap());
+    let spans = received.spans();
     assert_eq!(spans.len(), 1_200);
     for (number, pair) in spans.chunks(2).enumerate() {
         let [charge, order] = pair else { panic!("every order has a charge") };
