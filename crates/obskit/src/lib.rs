@@ -99,6 +99,6 @@ pub use obs_query as query;
 pub use obs_tracing as logs;
 #[cfg(feature = "tracing")]
 pub use obs_tracing::{
-    Telemetry, channel, client, create_logger, db, grpc, http, spawn, tools, trace_async, websocket,
-    workflow,
+    Telemetry, channel, client, create_logger, db, grpc, http, spawn, tools, trace_async,
+    websocket, workflow,
 };

@@ -74,7 +74,7 @@ async fn serve() -> SocketAddr {
     let router = Router::new()
         .route("/ok/{name}", get(|| async { "ok" }))
         .route("/fails", get(fails))
-        .layer(ObserveLayer::new());
+        .layer(ObserveLayer::new().with_http_metrics());
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     tokio::spawn(async move { axum::serve(listener, router).await });
@@ -103,6 +103,10 @@ async fn a_service_is_observed_after_one_call() {
     assert_eq!(ask(service, "/fails", "X-Correlation-ID: one-call-2\r\n").await.0, 200);
     metrics::counter!("one_call_total", "kind" => "test").increment(3);
     obs.business().record_session("acme", "u-1");
+    let rows = |rows: &u64| *rows;
+    let query = obskit::db::Query::new("select").rows(rows).run(async { Ok::<_, String>(7_u64) });
+    assert_eq!(query.await, Ok(7));
+    obskit::tools::serve("search", None, async { Ok::<_, String>(()) }).await.unwrap();
     assert_eq!(obs.business().summary_of_last(Duration::from_secs(60)).sessions, 1);
 
     let text = eventually_shown(admin, "process_cpu_seconds_total").await;
@@ -113,6 +117,25 @@ async fn a_service_is_observed_after_one_call() {
         r#"obskit_errors_total{error_type="panic",mechanism="panic"} 1"#,
     ] {
         assert!(text.lines().any(|found| found == line), "{line} is not in {text}");
+    }
+    // What is recorded by wrappers alone has the buckets of the catalogs.
+    for (series, bounds) in [
+        (
+            r#"database_query_duration_seconds_bucket{operation="select","#,
+            "0.001 0.01 0.1 0.5 1 2 5 +Inf",
+        ),
+        ("database_query_result_rows_bucket{", "1 10 100 1000 5000 10000 50000 +Inf"),
+        (
+            r#"tool_duration_seconds_bucket{tool_name="search","#,
+            "0.01 0.1 0.5 1 2 5 10 30 +Inf",
+        ),
+        (
+            r#"http_request_duration_seconds_bucket{method="GET",route="/ok/{name}","#,
+            "0.005 0.01 0.025 0.05 0.1 0.25 0.5 1 2.5 5 10 +Inf",
+        ),
+    ] {
+        let shown = text.lines().filter_map(|line| line.strip_prefix(series)?.split('"').nth(1));
+        assert_eq!(shown.collect::<Vec<_>>().join(" "), bounds, "{series}");
     }
     let (status, report) = ask(admin, "/api/health", "").await;
     assert!(status == 200 && report.contains(r#""version":"1.2.3""#), "{report}");

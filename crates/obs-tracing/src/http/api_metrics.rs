@@ -17,6 +17,7 @@ const KEPT: usize = 256;
 #[derive(Clone, Copy, Debug)]
 pub(super) struct ApiMetrics {
     owner: u32,
+    with_http: bool,
 }
 
 struct Handles {
@@ -30,6 +31,8 @@ struct Handles {
     requests: Counter,
     errors: Counter,
     duration_ms: Histogram,
+    /// `http_requests_total` and `http_request_duration_seconds`, where they are asked for.
+    http: Option<(Counter, Histogram)>,
 }
 
 thread_local! {
@@ -44,7 +47,12 @@ fn address(route: Option<&MatchedPath>) -> (usize, usize) {
 impl ApiMetrics {
     pub(super) fn new() -> Self {
         static NEXT: AtomicU32 = AtomicU32::new(0);
-        Self { owner: NEXT.fetch_add(1, Ordering::Relaxed) }
+        Self { owner: NEXT.fetch_add(1, Ordering::Relaxed), with_http: false }
+    }
+
+    /// Metrics that also count under the names of `obs_metrics::catalog::HttpMetrics`.
+    pub(super) fn with_http() -> Self {
+        Self { with_http: true, ..Self::new() }
     }
 
     /// Counts one finished request.
@@ -62,8 +70,16 @@ impl ApiMetrics {
                 handles.errors.increment(1);
             }
             handles.duration_ms.record(took.as_secs_f64() * 1_000.0);
+            if let Some((requests, duration_seconds)) = &handles.http {
+                requests.increment(1);
+                duration_seconds.record(took.as_secs_f64());
+            }
         };
-        let make = || Handles::new(self.owner, recorder, route, method, status);
+        let make = || {
+            let mut handles = Handles::new(self.owner, recorder, route, method, status);
+            handles.http = self.with_http.then(|| http(route, method, status));
+            handles
+        };
         let place = address(route);
         let slot =
             (place.0 >> 4) ^ (place.0 >> 12) ^ method.as_ptr().addr() ^ (usize::from(status) * 7);
@@ -118,9 +134,29 @@ impl Handles {
                 "api_request_duration_ms",
                 "endpoint" => endpoint(), "method" => method
             ),
+            http: None,
         }
     }
 }
+
+/// The handles of one series of the HTTP families, whose word for other methods is OpenTelemetry's.
+fn http(route: Option<&MatchedPath>, method: &'static str, status: u16) -> (Counter, Histogram) {
+    let route = || template(route).to_owned();
+    let method = if method == OTHER_METHOD { "_OTHER" } else { method };
+    (
+        metrics::counter!(
+            "http_requests_total",
+            "method" => method, "route" => route(), "status" => status.to_string()
+        ),
+        metrics::histogram!(
+            "http_request_duration_seconds",
+            "method" => method, "route" => route()
+        ),
+    )
+}
+
+/// The label of methods that HTTP does not define.
+const OTHER_METHOD: &str = "OTHER";
 
 /// The label of a route: its template.
 pub(super) fn template(route: Option<&MatchedPath>) -> &str {
@@ -139,6 +175,6 @@ pub(crate) fn method_label(method: &Method) -> &'static str {
         Method::PATCH => "PATCH",
         Method::CONNECT => "CONNECT",
         Method::TRACE => "TRACE",
-        _ => "OTHER",
+        _ => OTHER_METHOD,
     }
 }

@@ -25,7 +25,8 @@
 //! - answers with `X-Correlation-ID`;
 //! - counts in `api_requests_total{endpoint,method,status}`, takes its time in
 //!   `api_request_duration_ms{endpoint,method}` and, with a status of 500 or above, counts in
-//!   `api_errors_total{endpoint,method}`;
+//!   `api_errors_total{endpoint,method}`; where [asked for](ObserveLayer::with_http_metrics) also in `http_requests_total`
+//!   and `http_request_duration_seconds`;
 //! - writes one access line at level INFO.
 //!
 //! `endpoint` is the route's template, or `unmatched`; unknown methods are `OTHER`. A handler that panics, or a

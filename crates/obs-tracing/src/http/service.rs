@@ -35,6 +35,23 @@ impl ObserveLayer {
         Self::with(AccessLog::Off)
     }
 
+    /// This layer, which counts requests in `http_requests_total{method,route,status}` and
+    /// `http_request_duration_seconds{method,route}` as well: for dashboards and rules that know those names.
+    ///
+    /// Their help and buckets come from `obs_metrics::catalog::HttpMetrics`, which should not count the same requests too.
+    ///
+    /// ```
+    /// use obs_tracing::http::ObserveLayer;
+    ///
+    /// let app: axum::Router = axum::Router::new().layer(ObserveLayer::new().with_http_metrics());
+    /// # drop(app);
+    /// ```
+    #[must_use]
+    pub fn with_http_metrics(self) -> Self {
+        let access_log = self.shared.access_log;
+        Self { shared: Arc::new(Shared { metrics: ApiMetrics::with_http(), access_log }) }
+    }
+
     fn with(access_log: AccessLog) -> Self {
         Self { shared: Shared { metrics: ApiMetrics::new(), access_log } }
     }

@@ -232,3 +232,31 @@ async fn without_a_subscriber_the_context_still_has_every_id() {
     let traceparent = response.headers()["traceparent"].to_str().unwrap();
     assert!(traceparent.starts_with("00-0af7651916cd43dd8448eb211c80319c-"), "{traceparent}");
 }
+
+#[tokio::test]
+async fn requests_are_counted_under_the_names_of_http_where_that_is_asked_for() {
+    let recorder = DebuggingRecorder::new();
+    let _recorder = metrics::set_default_local_recorder(&recorder);
+    let routes = || Router::new().route("/orders/{id}", get(|| async { "ok" }));
+    let asked = routes().layer(ObserveLayer::without_access_log().with_http_metrics());
+    let not_asked = routes().layer(ObserveLayer::without_access_log());
+    for app in [asked, not_asked] {
+        for (method, path) in [("GET", "/orders/1"), ("GET", "/orders/2"), ("BREW", "/nowhere")] {
+            let request = Request::builder().method(method).uri(path).body(Body::empty()).unwrap();
+            answer(app.clone(), request).await;
+        }
+    }
+    let seen: Vec<_> = series(&recorder.snapshotter())
+        .into_iter()
+        .filter(|(name, _)| name.starts_with("http_") || name.starts_with("api_requests_total"))
+        .collect();
+    let expected = [
+        ("api_requests_total{endpoint=/orders/{id},method=GET,status=200}", 4),
+        ("api_requests_total{endpoint=unmatched,method=OTHER,status=404}", 2),
+        ("http_request_duration_seconds{method=GET,route=/orders/{id}}", 2),
+        ("http_request_duration_seconds{method=_OTHER,route=unmatched}", 1),
+        ("http_requests_total{method=GET,route=/orders/{id},status=200}", 2),
+        ("http_requests_total{method=_OTHER,route=unmatched,status=404}", 1),
+    ];
+    assert_eq!(seen, expected.map(|(name, count)| (name.to_owned(), count)));
+}

@@ -82,6 +82,7 @@ pub(crate) async fn start(
     })?;
     catalog::describe_api(&registry);
     catalog::describe_logs(&registry);
+    describe_wrappers(&registry, &settings.metrics.namespace);
     obs_query::describe_metrics();
     // OK after the installation only: the store binds its own counters to the recorder that it finds.
     let store = Arc::new(SeriesStore::new(store_config));
@@ -103,4 +104,13 @@ pub(crate) async fn start(
         state,
         _collecting: Some(collecting),
     })
+}
+
+/// Gives what the wrappers and layers of logs and traces record the help and the buckets that the catalogs have for it.
+fn describe_wrappers(registry: &Registry, namespace: &str) {
+    // OK because a catalog shows nothing before its first use: making it declares its families.
+    let _ = (catalog::DatabaseMetrics::new(registry), catalog::HttpMetrics::new(registry));
+    for namespace in ["", namespace] {
+        let _ = catalog::ToolMetrics::new(registry, namespace);
+    }
 }
