@@ -49,6 +49,8 @@ async fn every_signal_goes_at_once_in_every_form_that_carries_it() {
             settings.otlp.endpoint = Some(configured);
             settings.otlp.metrics_interval = Duration::from_secs(3_600);
             settings.log.level = "warn".to_owned();
+            settings.otlp.traces_batch.items = 2;
+            settings.otlp.logs.batch.items = 2;
         })
         .start()
         .await
@@ -58,11 +60,19 @@ async fn every_signal_goes_at_once_in_every_form_that_carries_it() {
     let span = telemetry.tracer().start_span("load_orders");
     span.in_scope(|| tracing::warn!("nearly out of stock"));
     span.finish();
+    for number in 0..4 {
+        telemetry.tracer().start_span("more").in_scope(|| tracing::warn!(number, "more"));
+    }
 
     // Everything that the settings name, without waiting for its turn.
     obs.export(Duration::from_secs(10)).await.unwrap();
     let all = ["/configured/v1/logs", "/configured/v1/metrics", "/configured/v1/traces"];
-    assert_eq!(paths(&taken()), all);
+    let sent = taken();
+    assert_eq!(paths(&sent), all);
+    // Five spans and five lines, two at most in a request.
+    for path in [all[0], all[2]] {
+        assert!(sent.iter().filter(|(to, ..)| to == path).count() >= 3, "{path}");
+    }
 
     // Every signal by OTLP, uncompressed or not, to somewhere else.
     let export = obs.export_to(Signal::ALL, ExportFormat::Otlp, format!("{base}/support"));
@@ -73,8 +83,8 @@ async fn every_signal_goes_at_once_in_every_form_that_carries_it() {
     assert!(sent.iter().all(|(_, key, _)| key == "s3cret"));
     let trace = sent.iter().find(|(path, ..)| path.ends_with("traces")).unwrap();
     assert!(String::from_utf8_lossy(&trace.2).contains("load_orders"), "spans are not compressed");
-    assert_eq!(report.delivered(Signal::Traces), 1);
-    assert_eq!(report.delivered(Signal::Logs), 1);
+    assert_eq!(report.delivered(Signal::Traces), 5);
+    assert_eq!(report.delivered(Signal::Logs), 5);
     assert_eq!(report.delivered(Signal::Metrics), 1);
 
     // One signal in the form of its own kind of back end.
@@ -89,7 +99,7 @@ async fn every_signal_goes_at_once_in_every_form_that_carries_it() {
         let report = export.last(Duration::from_secs(600)).export().await.unwrap();
         assert!(paths(&taken()).contains(&path.to_owned()), "{path}");
         // Remote write sends what the metrics mean in a request of its own.
-        let expected = if signal == Signal::Metrics { 2 } else { 1 };
+        let expected = if signal == Signal::Metrics { 2 } else { 5 };
         assert_eq!(report.delivered(signal), expected, "{path}");
     }
 

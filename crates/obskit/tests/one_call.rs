@@ -125,10 +125,7 @@ async fn a_service_is_observed_after_one_call() {
             "0.001 0.01 0.1 0.5 1 2 5 +Inf",
         ),
         ("database_query_result_rows_bucket{", "1 10 100 1000 5000 10000 50000 +Inf"),
-        (
-            r#"tool_duration_seconds_bucket{tool_name="search","#,
-            "0.01 0.1 0.5 1 2 5 10 30 +Inf",
-        ),
+        (r#"tool_duration_seconds_bucket{tool_name="search","#, "0.01 0.1 0.5 1 2 5 10 30 +Inf"),
         (
             r#"http_request_duration_seconds_bucket{method="GET",route="/ok/{name}","#,
             "0.005 0.01 0.025 0.05 0.1 0.25 0.5 1 2.5 5 10 +Inf",

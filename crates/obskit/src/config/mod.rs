@@ -1,5 +1,6 @@
 //! Settings: from a file, the environment and the builder, with every problem reported at once.
 
+mod batch;
 mod environment;
 mod error;
 mod file;
@@ -16,6 +17,7 @@ use std::time::Duration;
 
 use obs_model::{REDACTED, Redactor};
 
+pub use batch::BatchSettings;
 pub use error::{ConfigError, Origin, Problem};
 pub use logging::{
     Colors, LogFormat, LogSettings, OperationSettings, Redaction, RedactionSettings, TraceSettings,
@@ -163,6 +165,12 @@ pub struct OtlpSettings {
     pub metrics_protocol: Option<OtlpProtocol>,
     /// How spans are compressed; with gzip.
     pub traces_compression: Compression,
+    /// Headers to send along with spans, in place of `headers`.
+    pub traces_headers: Option<Vec<(String, String)>>,
+    /// How long one export of spans may take; as `timeout` unless set.
+    pub traces_timeout: Option<Duration>,
+    /// How spans are gathered into requests.
+    pub traces_batch: BatchSettings,
     /// Headers to send along.
     pub headers: Vec<(String, String)>,
     /// An API key, sent as `Authorization: Bearer …`.
@@ -276,6 +284,9 @@ impl fmt::Debug for OtlpSettings {
             .field("traces_protocol", &self.traces_protocol)
             .field("metrics_protocol", &self.metrics_protocol)
             .field("traces_compression", &self.traces_compression)
+            .field("traces_headers", &self.traces_headers.as_deref().map(names))
+            .field("traces_timeout", &self.traces_timeout)
+            .field("traces_batch", &self.traces_batch)
             .field("headers", &names(&self.headers))
             .field("api_key", &self.api_key.as_ref().map(|_| REDACTED))
             .field("timeout", &self.timeout)
@@ -359,6 +370,9 @@ impl Default for Settings {
                 traces_protocol: None,
                 metrics_protocol: None,
                 traces_compression: Compression::Gzip,
+                traces_headers: None,
+                traces_timeout: None,
+                traces_batch: BatchSettings::SPANS,
                 headers: Vec::new(),
                 api_key: None,
                 timeout: Duration::from_secs(10),

@@ -277,6 +277,37 @@ settings! {
     "How spans are compressed: gzip or none.",
     |s, text| s.otlp.traces_compression = compression(text)?;
 
+    "otlp.traces_headers", ["OTEL_EXPORTER_OTLP_TRACES_HEADERS"], "those of otlp.headers",
+    "Headers of an export of spans, in place of `otlp.headers`.",
+    |s, text| s.otlp.traces_headers = Some(pairs(text)?);
+
+    "otlp.traces_timeout", ["OTEL_EXPORTER_OTLP_TRACES_TIMEOUT"], "that of otlp.timeout",
+    "How long one export of spans may take; the variable is in milliseconds.",
+    |s, text| s.otlp.traces_timeout = Some(duration_within(text, MILLISECOND, 600 * SECOND)?), via milliseconds;
+
+    "otlp.traces_batch", ["OTEL_BSP_MAX_EXPORT_BATCH_SIZE"], "512", "How many spans one request has at most.",
+    |s, text| s.otlp.traces_batch.items = at_least_one(text, "spans")?;
+
+    "otlp.traces_queue", ["OTEL_BSP_MAX_QUEUE_SIZE"], "8192",
+    "How many spans wait for their export at most; more are dropped and counted.",
+    |s, text| s.otlp.traces_batch.queue = at_least_one(text, "spans")?;
+
+    "otlp.traces_batch_wait", ["OTEL_BSP_SCHEDULE_DELAY"], "5s",
+    "How long a span waits for others to go along with; the variable is in milliseconds.",
+    |s, text| s.otlp.traces_batch.wait = duration_within(text, MILLISECOND, 600 * SECOND)?, via milliseconds;
+
+    "otlp.logs_batch", ["OTEL_BLRP_MAX_EXPORT_BATCH_SIZE"], "1000",
+    "How many log lines one request has at most.",
+    |s, text| s.otlp.logs.batch.items = at_least_one(text, "lines")?;
+
+    "otlp.logs_queue", ["OTEL_BLRP_MAX_QUEUE_SIZE"], "16384",
+    "How many log lines wait for their export at most; the less important are dropped first, and counted.",
+    |s, text| s.otlp.logs.batch.queue = at_least_one(text, "lines")?;
+
+    "otlp.logs_batch_wait", ["OTEL_BLRP_SCHEDULE_DELAY"], "1s",
+    "How long a log line waits for others to go along with; the variable is in milliseconds.",
+    |s, text| s.otlp.logs.batch.wait = duration_within(text, MILLISECOND, 600 * SECOND)?, via milliseconds;
+
     "otlp.headers", ["OTEL_EXPORTER_OTLP_HEADERS"], "none",
     "Headers of an export, as name=value pairs with commas between them.",
     |s, text| s.otlp.headers = pairs(text)?;

@@ -6,7 +6,10 @@ use std::time::Duration;
 use obs_model::{Level, REDACTED};
 
 use super::value::Expected;
-use super::{Compression, Origin, OtlpProtocol, OtlpSettings, Problem, Settings, names, redacted};
+use super::{
+    BatchSettings, Compression, Origin, OtlpProtocol, OtlpSettings, Problem, Settings, names,
+    redacted,
+};
 
 /// The port on which collectors take OTLP by gRPC.
 const GRPC_PORT: &str = ":4317";
@@ -79,6 +82,8 @@ pub struct OtlpLogSettings {
     pub timeout: Option<Duration>,
     /// How exports are compressed; with gzip.
     pub compression: Compression,
+    /// How lines are gathered into requests.
+    pub batch: BatchSettings,
     /// The least important level that is exported; every level that is logged.
     pub level: Level,
 }
@@ -126,6 +131,7 @@ impl Default for OtlpLogSettings {
             protocol: None,
             timeout: None,
             compression: Compression::Gzip,
+            batch: BatchSettings::LINES,
             level: Level::Trace,
         }
     }
@@ -177,6 +183,7 @@ impl fmt::Debug for OtlpLogSettings {
             .field("protocol", &self.protocol)
             .field("timeout", &self.timeout)
             .field("compression", &self.compression)
+            .field("batch", &self.batch)
             .field("level", &self.level)
             .finish()
     }
@@ -216,6 +223,11 @@ impl OtlpSettings {
 
 /// Which credentials and fallbacks do not go together.
 pub(super) fn validate(settings: &Settings, problems: &mut Vec<Problem>) {
+    for (of, batch) in
+        [("traces", &settings.otlp.traces_batch), ("logs", &settings.otlp.logs.batch)]
+    {
+        problems.extend(batch.problem(of).map(|text| Problem::new(Origin::Combination, text)));
+    }
     let (loki, search) = (&settings.loki, &settings.elasticsearch);
     let mut check = |section: &str, holds: bool, message: &str| {
         if !holds {

@@ -267,6 +267,33 @@ fn where_log_lines_are_sent_is_read_from_the_usual_variables() {
 }
 
 #[test]
+fn how_many_spans_and_lines_go_together_is_read_from_the_usual_variables() {
+    let mut settings = environment(&[
+        ("OTEL_BSP_MAX_EXPORT_BATCH_SIZE", "64"),
+        ("OTEL_BSP_MAX_QUEUE_SIZE", "128"),
+        ("OTEL_BSP_SCHEDULE_DELAY", "250"),
+        ("OTEL_BLRP_MAX_EXPORT_BATCH_SIZE", "10"),
+        ("OTEL_BLRP_MAX_QUEUE_SIZE", "20"),
+        ("OTEL_BLRP_SCHEDULE_DELAY", "30"),
+        ("OTEL_EXPORTER_OTLP_TRACES_HEADERS", "x-team=payments"),
+        ("OTEL_EXPORTER_OTLP_TRACES_TIMEOUT", "700"),
+    ])
+    .unwrap();
+    let (spans, lines) = (settings.otlp.traces_batch, settings.otlp.logs.batch);
+    assert_eq!((spans.items, spans.queue, spans.wait), (64, 128, Duration::from_millis(250)));
+    assert_eq!((lines.items, lines.queue, lines.wait), (10, 20, Duration::from_millis(30)));
+    assert_eq!(settings.otlp.traces_timeout, Some(Duration::from_millis(700)));
+    let headers = settings.otlp.traces_headers.clone().unwrap();
+    assert_eq!(headers, [("x-team".to_owned(), "payments".to_owned())]);
+    settings.service.name = "shop".to_owned();
+    settings.validate().unwrap();
+    settings.otlp.logs.batch.queue = 9;
+    assert!(settings.validate().unwrap_err().to_string().contains("otlp.logs_batch is 10"));
+    let error = environment(&[("OTEL_BSP_MAX_QUEUE_SIZE", "0")]).unwrap_err();
+    assert!(error.contains("OTEL_BSP_MAX_QUEUE_SIZE"), "{error}");
+}
+
+#[test]
 fn how_lines_and_traces_are_chosen_is_read_and_checked() {
     let settings = environment(&[
         ("LOG_FORMAT", "logfmt"),

@@ -162,13 +162,16 @@ fn otlp(
         None => return Ok(None),
     };
     config.fallbacks.extend(otlp.traces_fallback.clone());
-    config.timeout = otlp.timeout;
+    config.timeout = otlp.traces_timeout.unwrap_or(otlp.timeout);
+    let batch = otlp.traces_batch;
+    (config.batch_spans, config.queue_spans, config.interval) =
+        (batch.items, batch.queue, batch.wait);
     config.compression = match otlp.traces_compression {
         config::Compression::Gzip => OtlpCompression::Gzip,
         config::Compression::None => OtlpCompression::None,
     };
     config.tail = settings.traces.tail.then(TailConfig::default);
-    for (name, value) in &otlp.headers {
+    for (name, value) in otlp.traces_headers.as_ref().unwrap_or(&otlp.headers) {
         config = config.with_header(name.as_str(), value.as_str());
     }
     if let Some(key) = &otlp.api_key {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use obs_model::Level;
 use obs_tracing::sink::{Endpoint, IntoSink, LogSink, SinkFilter};
 
-use crate::config::{LogOutputSettings, OTLP_LOGS, OutputKind, Settings};
+use crate::config::{BatchSettings, LogOutputSettings, OTLP_LOGS, OutputKind, Settings};
 use crate::error::StartError;
 
 /// How long a line is tried to be sent where it waits on the disk; where it waits in memory it is an hour.
@@ -19,6 +19,7 @@ pub(crate) struct Wanted {
     name: String,
     sink: LogSink,
     timeout: Option<Duration>,
+    batch: Option<BatchSettings>,
     /// Whether the protocol says by itself which service and instance writes.
     names_service: bool,
     /// The names of the fields that it has.
@@ -29,7 +30,14 @@ impl Wanted {
     fn of_section(name: &'static str, level: Level, kind: impl IntoSink + 'static) -> Self {
         let sink = LogSink::new(name, kind).filtered(SinkFilter::at(level));
         let names_service = name == OTLP_LOGS;
-        Self { name: name.to_owned(), sink, timeout: None, names_service, fields: Vec::new() }
+        Self {
+            name: name.to_owned(),
+            sink,
+            timeout: None,
+            batch: None,
+            names_service,
+            fields: Vec::new(),
+        }
     }
 
     /// One of the outputs, with its filter and fields.
@@ -38,6 +46,7 @@ impl Wanted {
             name: output.name.clone().unwrap_or_default(),
             sink,
             timeout: None,
+            batch: None,
             names_service: OutputKind::of(&output.url) == Some(OutputKind::Otlp),
             fields: output.fields.iter().map(|(name, _)| name.clone()).collect(),
         }
@@ -68,10 +77,14 @@ pub(crate) fn sinks(
     // An eighth of the disk for all of them: the samples take half, and pushes a quarter.
     let share = settings.state.max_bytes / 8 / wanted.len().max(1) as u64;
     let mut sinks = Vec::new();
-    for Wanted { name, mut sink, timeout, names_service, fields } in wanted {
+    for Wanted { name, mut sink, timeout, batch, names_service, fields } in wanted {
         let mut delivery = obs_tracing::sink::delivery_config(name.as_str());
         delivery.max_message_bytes = MAX_MESSAGE;
         delivery.timeout = timeout.unwrap_or(delivery.timeout);
+        if let Some(batch) = batch {
+            delivery.capacity = batch.queue;
+            (delivery.batch.max_items, delivery.batch.max_age) = (batch.items, batch.wait);
+        }
         delivery.spool.max_bytes = share;
         #[cfg(feature = "state")]
         if let Some(state) = state {
@@ -196,5 +209,9 @@ fn otlp(settings: &Settings) -> Option<Wanted> {
         logs = logs.without_compression();
     }
     let timeout = Some(from.timeout.unwrap_or(all.timeout));
-    Some(Wanted { timeout, ..Wanted::of_section(OTLP_LOGS, from.level, logs) })
+    Some(Wanted {
+        timeout,
+        batch: Some(from.batch),
+        ..Wanted::of_section(OTLP_LOGS, from.level, logs)
+    })
 }
