@@ -5,15 +5,20 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
+use std::time::Duration;
 
-use obs_model::{Context, FieldValue, Level, Redactor, Timestamp};
+use obs_model::{Clock, Context, FieldValue, Level, Redactor, SystemClock, Timestamp};
 use tracing::Span;
 
+use super::outputs::{self, Outputs};
 use super::{LogDetails, write};
+use crate::Error;
 use crate::config::LogFormat;
+use crate::counters;
 use crate::fields::FieldRules;
 use crate::fields::keys::{IdField, Key};
 use crate::line::{Head, LineRules, Scratch};
+use crate::sink::{LineHead, LogSink};
 use crate::spans::ids::{SpanIds, effective};
 
 /// Something to be logged, put together at run time.
@@ -106,7 +111,7 @@ impl LogEvent {
 }
 
 /// Takes events of one service: drops what is not important enough, adds what every line says, counts, and hands the rest
-/// to the pipeline of the process, whose outputs and sinks write it.
+/// to the pipeline of the process, whose outputs and sinks write it, or to [outputs](Self::with_outputs) of its own.
 ///
 /// ```
 /// use obs_model::{Level, Timestamp};
@@ -130,6 +135,7 @@ pub struct LogAggregator {
     fields: Vec<(Cow<'static, str>, FieldValue)>,
     counts: [AtomicU64; Level::ALL.len()],
     filtered: AtomicU64,
+    outputs: Option<Outputs>,
 }
 
 impl LogAggregator {
@@ -153,7 +159,57 @@ impl LogAggregator {
             fields: Vec::new(),
             counts: Default::default(),
             filtered: AtomicU64::new(0),
+            outputs: None,
         }
+    }
+
+    /// Hands events to these outputs, as JSON, and no longer to the pipeline of the process: `stdout`, `stderr`,
+    /// `file:PATH`, `syslog://host:514` (also `syslog+tcp`, `syslog+tls`, `syslog+unix`), `elasticsearch://host:9200/index`.
+    ///
+    /// A thread of the aggregator's own writes to them, until it is dropped; [`LogAggregator::flush_blocking`] waits for it.
+    ///
+    /// ```
+    /// use obs_model::Level;
+    /// use obs_tracing::{LogAggregator, LogEvent};
+    /// use std::time::Duration;
+    ///
+    /// # let folder = std::env::temp_dir().join(format!("obskit-aggregator-{}", std::process::id()));
+    /// # std::fs::create_dir_all(&folder).unwrap();
+    /// # let path = folder.join("billing.log");
+    /// let output = format!("file:{}", path.display());
+    /// let logs = LogAggregator::new("billing").with_outputs(&[&output])?;
+    /// logs.log(&LogEvent::new(Level::Info, "paid").with("cents", 950_u64));
+    /// logs.flush_blocking(Duration::from_secs(5))?;
+    /// assert!(std::fs::read_to_string(&path).unwrap().contains(r#""message":"paid""#));
+    /// # std::fs::remove_dir_all(&folder).unwrap();
+    /// # Ok::<(), obs_tracing::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// One of them is not an output, or could not be opened; every problem at once, without any password.
+    pub fn with_outputs(self, outputs: &[&str]) -> Result<Self, Error> {
+        self.with_sinks(outputs::sinks(outputs)?)
+    }
+
+    /// As [`LogAggregator::with_outputs`], with sinks, each of which may have a filter, fields and a queue of its own.
+    ///
+    /// # Errors
+    ///
+    /// The settings of a sink are wrong, or it could not be started.
+    pub fn with_sinks(mut self, sinks: Vec<LogSink>) -> Result<Self, Error> {
+        self.outputs = Some(Outputs::start(sinks, &self.service)?);
+        Ok(self)
+    }
+
+    /// Waits until everything that was logged so far has been written and sent, where this has outputs of its own. It
+    /// blocks this thread.
+    ///
+    /// # Errors
+    ///
+    /// Something was not, within `deadline`.
+    pub fn flush_blocking(&self, deadline: Duration) -> Result<(), Error> {
+        self.outputs.as_ref().map_or(Ok(()), |outputs| outputs.flush(deadline))
     }
 
     /// Takes events of this level and of more important ones.
@@ -193,6 +249,10 @@ impl LogAggregator {
             return false;
         }
         self.counts[event.level as usize].fetch_add(1, Ordering::Relaxed);
+        if let Some(outputs) = &self.outputs {
+            self.write_to(outputs, event);
+            return true;
+        }
         let metadata = self.fields_of(event).map(|(key, value)| (key, value.clone())).collect();
         let details = LogDetails {
             user: event.user.as_deref(),
@@ -229,8 +289,30 @@ impl LogAggregator {
     /// own. Nothing is written or counted.
     #[must_use]
     pub fn render(&self, event: &LogEvent, at: Timestamp) -> String {
-        let rules = &self.rules.fields;
         let mut scratch = Scratch::default();
+        let head = self.fill(&mut scratch, event, at);
+        scratch.render(head, &self.rules);
+        String::from_utf8_lossy(scratch.line.trim_ascii_end()).into_owned()
+    }
+
+    fn write_to(&self, outputs: &Outputs, event: &LogEvent) {
+        let service = event.service.as_ref().unwrap_or(&self.service);
+        counters::counter(event.level, service).increment(1);
+        if !outputs.want(event.level) {
+            return;
+        }
+        let mut scratch = Scratch::default();
+        let head = self.fill(&mut scratch, event, SystemClock::new().now());
+        scratch.render_json(head, &self.rules);
+        let ids = SpanIds::of(&Span::current());
+        let sampled = ids.is_some_and(|ids| ids.sampled && Some(ids.trace) == head.trace);
+        let Head { at, level, target, trace, span } = head;
+        outputs.push(&scratch.line, LineHead { at, level, target, trace, span, sampled });
+    }
+
+    /// Puts everything into `scratch` that the event's line says.
+    fn fill(&self, scratch: &mut Scratch, event: &LogEvent, at: Timestamp) -> Head<'static> {
+        let rules = &self.rules.fields;
         let redacted = rules.redactor.text(&event.message);
         let message = crate::fields::cut(&redacted, rules.max_text);
         scratch.event.message.text.push_str(message);
@@ -255,9 +337,7 @@ impl LogAggregator {
             scratch.add_context(context, rules);
             effective(SpanIds::of(&Span::current()), context)
         });
-        let head = Head { at, level: event.level, target: "obskit::logger", trace, span };
-        scratch.render(head, &self.rules);
-        String::from_utf8_lossy(scratch.line.trim_ascii_end()).into_owned()
+        Head { at, level: event.level, target: "obskit::logger", trace, span }
     }
 
     /// The event's own fields, then those of every event that it does not have.

@@ -2,6 +2,7 @@
 
 mod aggregator;
 mod distributed;
+mod outputs;
 mod telemetry;
 mod timer;
 

@@ -2,7 +2,7 @@
 
 use std::io;
 
-use crate::support::{Pipeline, series};
+use crate::support::{PATIENCE, Pipeline, series};
 use metrics_util::debugging::DebuggingRecorder;
 use obs_model::{Context, Level, Timestamp, WithContext};
 use obs_tracing::{
@@ -273,4 +273,68 @@ fn a_span_by_hand_has_the_parent_and_attributes_that_it_was_started_with() {
     let metadata = &lines[0]["metadata"];
     let said = ["region", "shop", "amount", "code"].map(|key| metadata[key].to_string());
     assert_eq!(said, ["\"eu\"", "7", "9.5", "51"]);
+}
+
+#[test]
+fn an_aggregator_with_outputs_of_its_own_writes_to_each_and_to_nothing_else() {
+    let folder = tempfile::tempdir().unwrap();
+    let (first, second) = (folder.path().join("a.log"), folder.path().join("b.log"));
+    let server = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+    server.set_read_timeout(Some(PATIENCE)).unwrap();
+    let outputs = [
+        format!("file:{}", first.display()),
+        format!("file:{}", second.display()),
+        format!("syslog://{}", server.local_addr().unwrap()),
+    ];
+    let recorder = DebuggingRecorder::new();
+    let pipeline = Pipeline::new(|_| {});
+    let process = metrics::with_local_recorder(&recorder, || {
+        pipeline.text_of(|| {
+            let logs = LogAggregator::new("billing")
+                .with_level(Level::Info)
+                .with_field("region", "eu")
+                .with_outputs(&outputs.each_ref().map(String::as_str))
+                .unwrap();
+            tracing::info_span!("span", order = 42).in_scope(|| {
+                let _entered = Context::new().with_user("u-17").enter();
+                for number in 0..100_u64 {
+                    let event = LogEvent::new(Level::Warn, "nearly out").with("n", number);
+                    assert!(logs.log(&event.with("password", "hunter2")));
+                    assert!(!logs.log(&LogEvent::new(Level::Debug, "detail")));
+                }
+            });
+            logs.flush_blocking(PATIENCE).unwrap();
+            assert_eq!((logs.count(), logs.filtered()), (100, 100));
+        })
+    });
+    assert_eq!(process, "", "the process's own output gets nothing");
+    for path in [first, second] {
+        let text = std::fs::read_to_string(path).unwrap();
+        assert!(!text.contains("hunter2"));
+        let lines: Vec<serde_json::Value> =
+            text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+        assert_eq!(lines.len(), 100);
+        for (number, line) in lines.iter().enumerate() {
+            assert_eq!((&line["service"], &line["userId"]), (&"billing".into(), &"u-17".into()));
+            assert_eq!(line["metadata"]["n"], number);
+            assert_eq!(line["metadata"]["region"], "eu");
+            assert_eq!(line["traceId"].as_str().map(str::len), Some(32));
+        }
+    }
+    let mut datagram = [0; 4_096];
+    let length = server.recv(&mut datagram).unwrap();
+    assert!(String::from_utf8_lossy(&datagram[..length]).contains("nearly out"));
+    let counted = series(&recorder.snapshotter());
+    assert!(counted.contains(&("log_events_total{level=WARN,service=billing}".to_owned(), 100)));
+
+    let wrong = LogAggregator::new("billing").with_outputs(&[
+        "pigeon://coop",
+        "file:",
+        "elasticsearch://u:s3cret@host:9200",
+    ]);
+    let error = wrong.unwrap_err();
+    let text = error.to_string();
+    assert!(error.is_config() && text.contains("pigeon") && text.contains("\"file\""), "{text}");
+    assert!(text.contains("host:port/index") && !text.contains("s3cret"), "{text}");
+    assert!(LogAggregator::new("billing").with_outputs(&[]).unwrap_err().is_config());
 }
