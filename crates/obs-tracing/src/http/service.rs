@@ -48,8 +48,7 @@ impl ObserveLayer {
     /// ```
     #[must_use]
     pub fn with_http_metrics(self) -> Self {
-        let access_log = self.shared.access_log;
-        Self { shared: Arc::new(Shared { metrics: ApiMetrics::with_http(), access_log }) }
+        Self { shared: Shared { metrics: ApiMetrics::with_http(), ..self.shared } }
     }
 
     fn with(access_log: AccessLog) -> Self {

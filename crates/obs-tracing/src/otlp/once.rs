@@ -8,7 +8,7 @@ use opentelemetry::InstrumentationScope;
 
 use super::convert::span_data;
 use super::redact::redact;
-use super::request::{Request, message_of};
+use super::request::Request;
 use super::{OtlpConfig, SCOPE, transport};
 use crate::traces::{SpanBatch, SpanHead};
 use crate::{Error, Sent};
@@ -29,7 +29,8 @@ pub(crate) async fn send(
     let prepared = to.prepare().map_err(Error::config)?;
     let mut config = transport::delivery(&prepared.config);
     config.name = DESTINATION.to_owned();
-    let builder = Delivery::builder(config).encoder(Request::new(service, SCOPE));
+    let request = Request::new(service, SCOPE, false);
+    let builder = Delivery::builder(config).encoder(request.clone());
     let delivery = prepared
         .endpoints
         .into_iter()
@@ -43,7 +44,7 @@ pub(crate) async fn send(
             let mut span = span_data(part, head, &scope);
             redact(&mut span, redactor);
             // OK because the destination counts what it drops.
-            let _ = delivery.offer(message_of(span));
+            let _ = delivery.offer(request.message_of(span));
         }
         if !delivery.flush(left()).await.is_complete {
             break;

@@ -12,6 +12,8 @@ use std::any::TypeId;
 use std::cell::Cell;
 use std::sync::Arc;
 use std::time::Duration;
+#[cfg(feature = "log")]
+use std::time::Instant;
 
 #[cfg(feature = "otlp")]
 use tracing_core::Level;
@@ -40,7 +42,7 @@ use crate::traces::{Closing, Recorder};
 
 /// How long who calls `flush` of the `log` crate waits.
 #[cfg(feature = "log")]
-const FLUSH_WAIT: std::time::Duration = std::time::Duration::from_secs(1);
+const FLUSH_WAIT: Duration = Duration::from_secs(1);
 
 /// The subscriber of a process.
 ///
