@@ -66,7 +66,50 @@ fn value_end(text: &[u8]) -> Option<usize> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+    use serde_json::{Map, Value};
+
     use super::*;
+    use crate::line::write;
+
+    proptest! {
+        #[test]
+        fn members_of_any_texts_read_back_and_every_form_is_one_line(
+            pairs in proptest::collection::btree_map(any::<String>(), any::<String>(), 0..8),
+        ) {
+            let mut metadata = Vec::new();
+            for (key, value) in &pairs {
+                metadata.push(if metadata.is_empty() { b'{' } else { b',' });
+                write::push_string(&mut metadata, key, 0, usize::MAX);
+                metadata.push(b':');
+                write::push_string(&mut metadata, value, 0, usize::MAX);
+            }
+            metadata.extend_from_slice(if pairs.is_empty() { b"{}" } else { b"}" });
+            let read: Map<String, Value> = serde_json::from_slice(&metadata).unwrap();
+            let found: Vec<_> = Members::of(&metadata).collect();
+            prop_assert_eq!(found.len(), read.len());
+            for ((key, value), (expected_key, expected)) in found.into_iter().zip(&read) {
+                let key = [b"\"", key, b"\""].concat();
+                prop_assert_eq!(&serde_json::from_slice::<String>(&key).unwrap(), expected_key);
+                prop_assert_eq!(&serde_json::from_slice::<Value>(value).unwrap(), expected);
+            }
+            let line = [br#"{"level":"INFO","metadata":"#, &metadata[..], b"}"].concat();
+            for format in [LogFormat::Logfmt, LogFormat::Text] {
+                let mut out = Vec::new();
+                recast(&line, format, &mut out);
+                prop_assert!(std::str::from_utf8(&out).is_ok());
+                prop_assert!(!out.iter().any(|byte| *byte < 0x20), "{:?}", out);
+            }
+        }
+
+        #[test]
+        fn no_bytes_make_it_panic(bytes in proptest::collection::vec(any::<u8>(), 0..60)) {
+            for format in [LogFormat::Logfmt, LogFormat::Text] {
+                recast(&bytes, format, &mut Vec::new());
+                recast(&[b"{", &bytes[..]].concat(), format, &mut Vec::new());
+            }
+        }
+    }
 
     fn members(object: &str) -> Vec<(&str, &str)> {
         let text = |bytes| std::str::from_utf8(bytes).unwrap();

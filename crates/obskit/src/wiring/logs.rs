@@ -5,6 +5,7 @@ use std::sync::Arc;
 use obs_model::{Clock, Resource};
 use obs_tracing::baggage::BaggageConfig;
 use obs_tracing::http::Propagator;
+#[cfg(unix)]
 use obs_tracing::sink::Reopen;
 use obs_tracing::{CallsiteLimit, Colors, LogConfig, LogFormat, LogOutput, TracingHandle};
 #[cfg(feature = "otlp")]

@@ -174,3 +174,20 @@ fn body(text: &str) -> Result<SyslogBody, Expected> {
 fn path(text: &str) -> Result<PathBuf, Expected> {
     filled(text, "a path").map(PathBuf::from)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_key_of_an_output_stands_in_the_book() {
+        let page = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/src/configuration.md");
+        let text = std::fs::read_to_string(page).unwrap();
+        let at = text.find("| key of `[[log.output]]` |").expect("the book has the table");
+        for url in ["file:a", "syslog://h", "loki://h", "elasticsearch://h/i", "otlp://h"] {
+            for (key, _) in of(OutputKind::of(url)) {
+                assert!(text[at..].contains(&format!("`{key}`")), "{key} of {url} is missing");
+            }
+        }
+    }
+}
