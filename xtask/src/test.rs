@@ -39,7 +39,7 @@ pub(crate) fn interop() -> Outcome {
     cargo(["build", "--package", "analyst", "--package", "obskit-cli"])?;
     cargo(["nextest", "run", "--package", "interop", "--no-fail-fast", "--test-threads", "1"])?;
     // Tests of crates that need a peer are ignored where there may be none.
-    let crates = ["--package", "obs-metrics", "--package", "obs-alerts"];
+    let crates = ["--package", "obs-metrics", "--package", "obs-alerts", "--package", "obskit"];
     let ignored = ["--run-ignored", "only", "-E", "test(promtool)"];
     cargo(["nextest", "run"].into_iter().chain(crates).chain(ignored))
 }
