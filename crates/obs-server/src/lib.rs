@@ -57,7 +57,7 @@
 //! | `POST /api/v1/write` | remote write 1.0, off unless [`PrometheusConfig::remote_write`] is set | |
 //! | `/api/obskit/v1/logs?text=…&level=…&trace=…` | the log lines in memory, searched; `count_by=FIELD` counts them | `tracing` |
 //! | `/api/obskit/v1/self` | build, uptime, state of the store | |
-//! | `/`, `/errors/{fingerprint}`, `/traces/{id}`, `/logs`, `/login` | the console | |
+//! | `/`, `/errors/{fingerprint}`, `/traces`, `/traces/{id}`, `/logs`, `/login` | the console | |
 //!
 //! Log lines are searched by `level`, `target`, `text`, `trace`, `correlation`, `user`, `field=NAME:VALUE` and
 //! `min=NAME:NUMBER` (both as often as wanted), `since`, `until` and `minutes`; `limit` is 1,000 at most, `before` and

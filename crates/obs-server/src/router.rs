@@ -135,6 +135,7 @@ fn protected_routes() -> Router<Arc<App>> {
     let routes = routes
         .route("/logs", get(console::logs::page))
         .route("/operations", get(console::operations::page))
+        .route("/traces", get(console::traces::page))
         .route("/traces/{id}", get(console::trace::page))
         .route("/api/obskit/v1/logs", get(api::logs::search))
         .route("/api/obskit/v1/spans", get(api::spans::in_flight))

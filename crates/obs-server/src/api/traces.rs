@@ -53,12 +53,14 @@ pub(crate) async fn trace(State(app): State<Arc<App>>, PathText(id): PathText) -
     Ok(Json(json!({"traceId": id.to_string(), "spans": spans})))
 }
 
-fn memory(app: &App) -> Result<FinishedSpans, ApiError> {
+/// The spans that are kept.
+pub(crate) fn memory(app: &App) -> Result<FinishedSpans, ApiError> {
     let finished = app.state.tracing().and_then(obs_tracing::TracingHandle::finished_spans);
     finished.ok_or_else(|| ApiError::not_enabled("span memory"))
 }
 
-fn query_of(params: &Params) -> Result<SpanQuery, ApiError> {
+/// Reads the parameters of a search for finished spans.
+pub(crate) fn query_of(params: &Params) -> Result<SpanQuery, ApiError> {
     let text = |name: &str| params.text(name).filter(|text| !text.is_empty()).map(str::to_owned);
     let mut query = SpanQuery::default();
     query.name = text("name");

@@ -109,7 +109,11 @@ fn context_markup(event: &ErrorEvent) -> Markup {
             @for (name, link, value) in ids {
                 div { dt { (name) " " } dd { (linked(link, value)) } }
             }
-            @for (name, value) in event.context.texts() { div { dt { (name) " " } dd { (value) } } }
+            @for (name, value) in event.context.texts() {
+                // A user leads to what else was done for them.
+                @let link = if name == "user" { Link::Lines("user") } else { Link::None };
+                div { dt { (name) " " } dd { (linked(link, value.to_owned())) } }
+            }
             @if let Some(version) = &event.version { div { dt { "version " } dd { (version) } } }
             @if let Some(environment) = &event.environment { div { dt { "environment " } dd { (environment) } } }
         }
@@ -121,7 +125,13 @@ fn context_markup(event: &ErrorEvent) -> Markup {
 enum Link {
     None,
     /// To the log lines that have it, by this parameter of their search.
-    Lines(&'static str),
+    Lines(
+        #[cfg_attr(
+            not(feature = "tracing"),
+            expect(dead_code, reason = "without log lines there is nowhere to lead to")
+        )]
+        &'static str,
+    ),
     /// To the trace.
     Trace,
 }

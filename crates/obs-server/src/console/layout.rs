@@ -65,6 +65,7 @@ fn top(frame: &Frame<'_>) -> Markup {
                 }
                 nav aria-label="Elsewhere" {
                     @if cfg!(feature = "tracing") { a href="/logs" { "Logs" } }
+                    @if cfg!(feature = "tracing") { a href="/traces" { "Traces" } }
                     @if cfg!(feature = "tracing") { a href="/operations" { "Operations" } }
                     a href="/metrics" { "Metrics" }
                     a href="/api/health" { "Health" }

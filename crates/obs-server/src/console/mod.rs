@@ -16,5 +16,7 @@ pub(crate) mod overview;
 pub(crate) mod profiles;
 #[cfg(feature = "tracing")]
 pub(crate) mod trace;
+#[cfg(feature = "tracing")]
+pub(crate) mod traces;
 
 pub(crate) use layout::{Frame, Pill};

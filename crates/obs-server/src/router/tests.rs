@@ -212,8 +212,9 @@ async fn a_page_may_load_nothing_from_elsewhere_and_run_no_script_of_its_own() {
 
 /// Every protected path; what answers it is another test's affair.
 #[cfg(all(feature = "errors", feature = "alerts", feature = "profiling", feature = "tracing"))]
-const PROTECTED: [&str; 11] = [
+const PROTECTED: [&str; 12] = [
     "/",
+    "/traces",
     "/operations",
     "/api/obskit/v1/spans",
     "/api/obskit/v1/loglevel",
@@ -512,6 +513,8 @@ async fn requests_are_counted_by_route_and_unknown_paths_share_one_label() {
 #[cfg(any(feature = "errors", feature = "alerts", feature = "health", feature = "profiling"))]
 mod handles;
 
+#[cfg(all(feature = "alerts", feature = "errors", feature = "tracing"))]
+mod journey;
 #[cfg(feature = "tracing")]
 mod logs;
 #[cfg(feature = "tracing")]

@@ -114,18 +114,25 @@ fn active_row(alert: &AlertEvent, now: Timestamp) -> Markup {
             }
             td.nowrap data-name="state" { (alert.state.as_str()) }
             td.num data-name="value" { (alert.value.map_or_else(|| String::from("–"), format::number)) }
-            td.nowrap data-name="since" { (moment(since, now)) (lines_around(alert)) }
+            td.nowrap data-name="since" { (moment(since, now)) (around(alert)) }
         }
     }
 }
 
-/// The way to the lines at WARN and above from shortly before the alert's condition held.
-fn lines_around(alert: &AlertEvent) -> Markup {
+/// The ways to what happened from shortly before the alert's condition held: lines at WARN and above, spans that failed, and
+/// those that took longest.
+fn around(alert: &AlertEvent) -> Markup {
     #[cfg(feature = "tracing")]
     {
         let since = alert.active_at.minus(Duration::from_secs(300)).to_string();
         let href = crate::console::logs::link(&[("level", "warn"), ("since", &since)]);
-        html! { div.sub-line { a href=(href) { "Log lines" } } }
+        let failed = crate::console::traces::link(&[("status", "error"), ("from", &since)]);
+        let slow = crate::console::traces::link(&[("sort", "duration"), ("from", &since)]);
+        html! {
+            div.sub-line { a href=(href) { "Log lines" } }
+            div.sub-line { a href=(failed) { "Failing traces" } }
+            div.sub-line { a href=(slow) { "Slowest traces" } }
+        }
     }
     #[cfg(not(feature = "tracing"))]
     {
