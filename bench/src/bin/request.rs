@@ -52,6 +52,9 @@ enum Stack {
     Obskit,
     /// The same, and every span exported by OTLP.
     ObskitOtlp,
+    /// What a service has at the least: metrics, an access line, 1 % of the traces exported by OTLP, and the tree of open
+    /// operations; nothing is kept in memory to be searched.
+    ObskitPillars,
     /// axum-prometheus, tower-http's trace layer, tracing-subscriber's JSON, tracing-opentelemetry with every span
     /// exported by OTLP.
     Usual,

@@ -25,7 +25,7 @@ pub(crate) struct Case {
 pub(crate) fn print_and_write(cases: &[Case]) -> Result<(), Box<dyn Error>> {
     let mut rows = Vec::new();
     println!(
-        "{:<8} {:<12} {:>12} {:>12} {:>10} {:>18}",
+        "{:<8} {:<14} {:>12} {:>12} {:>10} {:>18}",
         "handler", "stack", "µs/request", "extra µs", "overhead", "exported B/request"
     );
     for (work, _) in PATHS {
@@ -37,10 +37,10 @@ pub(crate) fn print_and_write(cases: &[Case]) -> Result<(), Box<dyn Error>> {
             let overhead = more / bare * 100.0;
             let sent = median(exported(cases, *stack, work));
             println!(
-                "{work:<8} {:<12} {total:>12.2} {more:>12.2} {overhead:>9.1}% {sent:>18.0}",
+                "{work:<8} {:<14} {total:>12.2} {more:>12.2} {overhead:>9.1}% {sent:>18.0}",
                 format!("{stack:?}").to_lowercase()
             );
-            if matches!(stack, Stack::Obskit | Stack::ObskitOtlp) {
+            if !matches!(stack, Stack::Bare | Stack::Usual) {
                 rows.push(serde_json::json!({
                     "case": format!("{work} {stack:?}").to_lowercase(),
                     "ours": more,
@@ -50,7 +50,7 @@ pub(crate) fn print_and_write(cases: &[Case]) -> Result<(), Box<dyn Error>> {
                     "ratio": more / usual_extra,
                 }));
                 println!(
-                    "{:<8} {:<12} ratio to the usual stack's extra: {:.2}",
+                    "{:<8} {:<14} ratio to the usual stack's extra: {:.2}",
                     "",
                     "",
                     more / usual_extra

@@ -6,6 +6,7 @@ use std::hint::black_box;
 use axum::Router;
 use axum::extract::Path;
 use axum::routing::get;
+use obskit::config::Settings;
 use opentelemetry::trace::TracerProvider;
 use opentelemetry_otlp::{SpanExporter, WithExportConfig, WithHttpConfig};
 use opentelemetry_sdk::trace::SdkTracerProvider;
@@ -21,8 +22,22 @@ pub(crate) async fn serve(stack: Stack, collector: &str) -> Result<(), Box<dyn E
     // The guard lives as long as the server.
     let (router, _observer) = match stack {
         Stack::Bare => (router, None),
-        Stack::Obskit => observed(router, None).await?,
-        Stack::ObskitOtlp => observed(router, Some(collector)).await?,
+        Stack::Obskit => observed(router, |_| ()).await?,
+        Stack::ObskitOtlp => {
+            let endpoint = Some(collector.to_owned());
+            observed(router, move |settings| settings.otlp.endpoint = endpoint).await?
+        }
+        Stack::ObskitPillars => {
+            let endpoint = Some(collector.to_owned());
+            let set = move |settings: &mut Settings| {
+                settings.otlp.endpoint = endpoint;
+                (settings.otlp.logs.enabled, settings.otlp.metrics) = (false, false);
+                settings.traces.sampler = "traceidratio".to_owned();
+                settings.traces.sampler_share = 0.01;
+                (settings.traces.memory_bytes, settings.log.memory_bytes) = (0, 0);
+            };
+            observed(router, set).await?
+        }
         Stack::Usual => (usual(router, collector)?, None),
     };
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
@@ -33,13 +48,12 @@ pub(crate) async fn serve(stack: Stack, collector: &str) -> Result<(), Box<dyn E
 
 async fn observed(
     router: Router,
-    collector: Option<&str>,
+    set: impl FnOnce(&mut Settings) + Send + 'static,
 ) -> Result<(Router, Option<obskit::Obskit>), Box<dyn Error>> {
-    let collector = collector.map(str::to_owned);
     let observer = obskit::init("bench")
         .settings(move |settings| {
             settings.admin.port = 0;
-            settings.otlp.endpoint = collector;
+            set(settings);
         })
         .start()
         .await?;
