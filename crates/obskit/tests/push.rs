@@ -29,6 +29,8 @@ async fn endpoints_in_the_settings_get_the_metrics() {
         .without_environment()
         .settings(move |settings| {
             settings.admin.enabled = false;
+            settings.otlp.traces_endpoint = Some(format!("{base}/v1/traces"));
+            settings.otlp.traces = false;
             settings.otlp.metrics_endpoint = Some(format!("{base}/otlp/v1/metrics"));
             settings.otlp.headers = vec![("x-team".to_owned(), "payments".to_owned())];
             settings.otlp.api_key = Some("otlp-key".to_owned());
@@ -41,11 +43,13 @@ async fn endpoints_in_the_settings_get_the_metrics() {
         .await
         .unwrap();
     metrics::counter!("jobs_total").increment(1);
+    obs.telemetry().tracer().start_span("not exported").finish();
     let registry = obs.registry().clone();
     obs.shutdown().await.unwrap();
 
     let requests = requests.lock().unwrap();
     let to = |path: &str| requests.iter().filter(|(to, ..)| to == path).collect::<Vec<_>>();
+    assert!(to("/v1/traces").is_empty(), "spans are switched off");
     let otlp = to("/otlp/v1/metrics");
     assert!(!otlp.is_empty());
     assert!(otlp.iter().all(|(_, key, team)| key == "Bearer otlp-key" && team == "payments"));

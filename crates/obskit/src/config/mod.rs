@@ -165,6 +165,8 @@ pub struct OtlpSettings {
     pub metrics_protocol: Option<OtlpProtocol>,
     /// How spans are compressed; with gzip.
     pub traces_compression: Compression,
+    /// Whether spans are exported; true.
+    pub traces: bool,
     /// Headers to send along with spans, in place of `headers`.
     pub traces_headers: Option<Vec<(String, String)>>,
     /// How long one export of spans may take; as `timeout` unless set.
@@ -284,6 +286,7 @@ impl fmt::Debug for OtlpSettings {
             .field("traces_protocol", &self.traces_protocol)
             .field("metrics_protocol", &self.metrics_protocol)
             .field("traces_compression", &self.traces_compression)
+            .field("traces", &self.traces)
             .field("traces_headers", &self.traces_headers.as_deref().map(names))
             .field("traces_timeout", &self.traces_timeout)
             .field("traces_batch", &self.traces_batch)
@@ -370,6 +373,7 @@ impl Default for Settings {
                 traces_protocol: None,
                 metrics_protocol: None,
                 traces_compression: Compression::Gzip,
+                traces: true,
                 traces_headers: None,
                 traces_timeout: None,
                 traces_batch: BatchSettings::SPANS,

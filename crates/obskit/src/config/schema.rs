@@ -277,6 +277,10 @@ settings! {
     "How spans are compressed: gzip or none.",
     |s, text| s.otlp.traces_compression = compression(text)?;
 
+    "otlp.traces", ["OTEL_TRACES_EXPORTER"], "true",
+    "Whether spans are exported to the collector; of the variable, only what names `otlp` says so.",
+    |s, text| s.otlp.traces = boolean(text)?, via exporters;
+
     "otlp.traces_headers", ["OTEL_EXPORTER_OTLP_TRACES_HEADERS"], "those of otlp.headers",
     "Headers of an export of spans, in place of `otlp.headers`.",
     |s, text| s.otlp.traces_headers = Some(pairs(text)?);

@@ -219,10 +219,11 @@ fn the_documented_settings_are_the_ones_that_exist() {
 }
 
 #[test]
-fn metrics_are_exported_by_otlp_unless_the_variable_names_others() {
+fn metrics_and_spans_are_exported_by_otlp_unless_the_variable_names_others() {
     for (given, expected) in [("otlp", true), ("prometheus, otlp", true), ("none", false)] {
-        let settings = environment(&[("OTEL_METRICS_EXPORTER", given)]).unwrap();
-        assert_eq!(settings.otlp.metrics, expected, "{given}");
+        let variables = [("OTEL_METRICS_EXPORTER", given), ("OTEL_TRACES_EXPORTER", given)];
+        let settings = environment(&variables).unwrap();
+        assert_eq!((settings.otlp.metrics, settings.otlp.traces), (expected, expected), "{given}");
     }
     let settings = environment(&[
         ("OTEL_METRIC_EXPORT_INTERVAL", "5000"),

@@ -157,7 +157,7 @@ fn otlp(
 
     let otlp = &settings.otlp;
     let target = otlp.target(otlp.traces_protocol, otlp.traces_endpoint.as_ref(), "/v1/traces");
-    let mut config = match target {
+    let mut config = match target.filter(|_| otlp.traces) {
         Some(OtlpTarget::Http(url)) => OtlpConfig::traces(url),
         Some(OtlpTarget::Grpc(server)) => OtlpConfig::grpc(server),
         None => return Ok(None),
