@@ -116,6 +116,7 @@
 //! # Limits
 //!
 //! Logging never waits for the output: lines beyond the queue are dropped and counted, the less important ones first.
+//! Lines of one thread stay in their order; those of several threads are put in order by their times, to the millisecond.
 //! The pipeline is a subscriber of its own, not a layer, so that other layers of `tracing-subscriber` do not stand on it. ERROR events of HTTP and
 //! telemetry libraries are logged but not offered to the error sink, and what the exporting and writing threads
 //! log is dropped, so that telemetry never causes itself. A `Debug` form that itself logs is followed three deep.
