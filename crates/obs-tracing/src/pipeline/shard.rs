@@ -9,12 +9,14 @@ thread_local! {
     };
 }
 
-/// How many shares there are at most.
-const MAX: usize = 16;
+/// How many shares there are for each processor: threads are numbered as they come, so that with fewer of them two busy
+/// threads would often share one.
+const PER_PROCESSOR: usize = 4;
 
-/// How many shares to make: one for each thread that can run at the same time, within reason.
-pub(crate) fn count() -> usize {
-    std::thread::available_parallelism().map_or(1, usize::from).min(MAX)
+/// How many shares to make, and no more than `most`.
+pub(crate) fn count(most: usize) -> usize {
+    let processors = std::thread::available_parallelism().map_or(1, usize::from);
+    (processors * PER_PROCESSOR).min(most)
 }
 
 /// This thread's share of so many.

@@ -12,6 +12,9 @@ use crate::spans::SpanState;
 /// The least memory that makes sense, in bytes.
 pub(crate) const MIN_BYTES: usize = 256 * 1024;
 
+/// The most threads that keep spans without meeting each other: an eighth of the memory is then being filled.
+const SHARDS: usize = 8;
+
 /// The parts in which the memory is forgotten.
 const PARTS: usize = 64;
 
@@ -34,7 +37,7 @@ pub(crate) struct SpanMemory {
 impl SpanMemory {
     /// A memory of `bytes` bytes at most.
     pub(crate) fn new(bytes: usize) -> Self {
-        Self::with_shards(bytes, shard::count())
+        Self::with_shards(bytes, shard::count(SHARDS))
     }
 
     fn with_shards(bytes: usize, shards: usize) -> Self {

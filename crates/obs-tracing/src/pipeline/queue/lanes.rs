@@ -51,6 +51,9 @@ pub(super) enum Refused {
     Closed,
 }
 
+/// The most lanes.
+const MOST: usize = 64;
+
 /// The lines of some threads.
 // Apart in memory by two cache lines, because processors fetch them in pairs.
 #[derive(Default)]
@@ -81,7 +84,7 @@ pub(super) struct Lanes {
 
 impl Lanes {
     pub(super) fn new(limits: QueueLimits) -> Self {
-        let count = shard::count();
+        let count = shard::count(MOST);
         let step = |whole: usize| whole / 16 / count;
         Self {
             lanes: (0..count).map(|_| Lane::default()).collect(),
