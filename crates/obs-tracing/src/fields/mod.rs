@@ -31,7 +31,7 @@ pub(crate) struct FieldRules {
 }
 
 /// The longest id of a kind that has a place of its own in the line, escaped.
-const MAX_ID: usize = 512;
+pub(crate) const MAX_ID: usize = 512;
 
 /// How far beyond a cut secrets are looked for, so that one across it is found.
 const BEYOND_CUT: usize = 256;

@@ -9,6 +9,7 @@ use http::Method;
 use metrics::{Counter, Histogram};
 
 use crate::counters::recorder_address;
+use crate::line::Template;
 
 /// The series whose handles a thread keeps at hand; one more takes the place of another.
 const KEPT: usize = 256;
@@ -31,6 +32,8 @@ struct Handles {
     requests: Counter,
     errors: Counter,
     duration_ms: Histogram,
+    /// The parts of its access lines.
+    line: Option<Template>,
     /// `http_requests_total` and `http_request_duration_seconds`, where they are asked for.
     http: Option<(Counter, Histogram)>,
 }
@@ -55,16 +58,18 @@ impl ApiMetrics {
         Self { with_http: true, ..Self::new() }
     }
 
-    /// Counts one finished request.
+    /// Counts one finished request, and lets `log` write its line.
     pub(super) fn record(
         &self,
         route: Option<&MatchedPath>,
         method: &'static str,
         status: u16,
         took: Duration,
+        log: impl FnOnce(&mut Option<Template>),
     ) {
         let recorder = recorder_address();
-        let count = |handles: &Handles| {
+        let mut log = Some(log);
+        let mut count = |handles: &mut Handles| {
             handles.requests.increment(1);
             if status >= 500 {
                 handles.errors.increment(1);
@@ -73,6 +78,9 @@ impl ApiMetrics {
             if let Some((requests, duration_seconds)) = &handles.http {
                 requests.increment(1);
                 duration_seconds.record(took.as_secs_f64());
+            }
+            if let Some(log) = log.take() {
+                log(&mut handles.line);
             }
         };
         let make = || {
@@ -98,11 +106,11 @@ impl ApiMetrics {
             if !is_kept {
                 *kept = Some(make());
             }
-            count(kept.as_ref()?);
+            count(kept.as_mut()?);
             Some(())
         });
         if !matches!(kept, Ok(Some(()))) {
-            count(&make());
+            count(&mut make());
         }
     }
 }
@@ -134,6 +142,7 @@ impl Handles {
                 "api_request_duration_ms",
                 "endpoint" => endpoint(), "method" => method
             ),
+            line: None,
             http: None,
         }
     }

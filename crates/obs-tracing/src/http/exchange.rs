@@ -8,6 +8,7 @@ use obs_model::{Context, CorrelationId};
 use tracing::Span;
 use tracing::field::Empty;
 
+use super::access::Finished;
 use super::api_metrics::{ApiMetrics, method_label, template};
 use super::incoming;
 
@@ -76,21 +77,19 @@ impl Exchange {
             return;
         }
         let took = self.started.elapsed();
-        self.shared.metrics.record(self.route.as_ref(), self.method, status, took);
-        self.span.record("status", status);
+        let context = std::mem::take(&mut self.context);
+        let Self { route, span, method, shared, .. } = self;
+        let (route, method) = (route.as_ref(), *method);
+        shared.metrics.record(route, method, status, took, |kept| {
+            if shared.access_log == AccessLog::On {
+                let (path, duration_ms) = (template(route), took.as_secs_f64() * 1_000.0);
+                Finished { span, context, status, method, path, duration_ms }.log(kept);
+            }
+        });
+        // Only now, because a span that has what it was opened with has a line that is known beforehand.
+        span.record("status", status);
         if status >= 500 {
-            self.span.record("otel.status_code", "ERROR");
-        }
-        if self.shared.access_log == AccessLog::On {
-            let _entered = std::mem::take(&mut self.context).enter();
-            let duration_ms = took.as_secs_f64() * 1_000.0;
-            tracing::info!(
-                target: "obskit::http",
-                parent: &self.span,
-                status,
-                duration_ms,
-                "request finished"
-            );
+            span.record("otel.status_code", "ERROR");
         }
     }
 }

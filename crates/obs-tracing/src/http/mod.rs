@@ -34,6 +34,7 @@
 //! went away before the response was ready counts as status 499. The time ends when the response's head is ready:
 //! a streamed body is not part of it.
 
+mod access;
 mod api_metrics;
 mod exchange;
 pub(crate) mod incoming;

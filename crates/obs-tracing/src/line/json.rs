@@ -70,6 +70,12 @@ fn push_ids(scratch: &Scratch, out: &mut Vec<u8>, head: Head<'_>) {
     if let Some((_, member)) = ids.next_if(|(field, _)| *field == IdField::Correlation) {
         push(out, member);
     }
+    push_place(out, head);
+    ids.for_each(|(_, member)| push(out, member));
+}
+
+/// Appends the trace and the span as members of the line.
+pub(super) fn push_place(out: &mut Vec<u8>, head: Head<'_>) {
     if let Some(trace) = head.trace {
         out.extend_from_slice(b",\"traceId\":\"");
         write::push_hex::<32>(out, trace.get());
@@ -80,7 +86,6 @@ fn push_ids(scratch: &Scratch, out: &mut Vec<u8>, head: Head<'_>) {
         write::push_hex::<16>(out, u128::from(span.get()));
         out.push(b'"');
     }
-    ids.for_each(|(_, member)| push(out, member));
 }
 
 fn push_error(scratch: &Scratch, out: &mut Vec<u8>, budget: usize) -> bool {

@@ -4,6 +4,8 @@ mod json;
 mod logfmt;
 mod recast;
 pub(crate) mod record;
+#[cfg(feature = "http")]
+mod template;
 mod text;
 pub(crate) mod write;
 
@@ -15,6 +17,8 @@ use crate::config::LogFormat;
 use crate::fields::keys::{FieldKind, IdField, Key};
 use crate::fields::{EventParts, EventText, FieldBuffer, FieldRules};
 pub(crate) use recast::recast;
+#[cfg(feature = "http")]
+pub(crate) use template::{Outline, Template};
 use write::TimeWriter;
 
 /// Room to render a line in, kept by each thread and used again.

@@ -48,6 +48,12 @@ impl Admission {
         Self { limit, one_in: shares, started: Instant::now(), places: RwLock::default() }
     }
 
+    /// Whether every event of a level is written.
+    #[cfg(feature = "http")]
+    pub(crate) fn takes_all(&self, level: Level) -> bool {
+        self.limit.is_none() && self.one_in[level as usize] <= 1
+    }
+
     /// Decides about an event of `place`.
     pub(crate) fn judge(&self, place: &'static Metadata<'static>, level: Level) -> Verdict {
         let one_in = self.one_in[level as usize];

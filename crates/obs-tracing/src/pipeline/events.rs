@@ -8,7 +8,7 @@ use obs_model::{Clock, Context, FieldValue, Level, LogRecord, Sink};
 use tracing_core::{Event, Metadata};
 
 use super::admission::{Admission, Verdict};
-use super::queue::{CloseOnDrop, LineQueue};
+use super::queue::CloseOnDrop;
 use super::thread;
 use crate::baggage::BaggageRules;
 use crate::config::LogFormat;
@@ -114,10 +114,7 @@ impl EventLog {
                 innermost
             });
         });
-        if let Some(started) = started {
-            let took = started.elapsed().as_secs_f64() * 1_000.0;
-            metrics::histogram!("log_processing_duration_ms").record(took);
-        }
+        record_time(started);
     }
 
     /// Adds what a context of another trace says: it was made current inside the span, so that it comes first.
@@ -176,11 +173,14 @@ impl EventLog {
             scratch.render(head, &self.rules);
             queue.push(&scratch.line, head.at, level, None);
         }
-        if let Some(SinkQueue { queue: CloseOnDrop(queue), level: least }) = &self.sinks
-            && level >= *least
-        {
+        if self.sinks.as_ref().is_some_and(|sinks| level >= sinks.level) {
             let sampled = ids.is_some_and(|ids| ids.sampled && Some(ids.trace) == trace);
-            self.give_to_sinks(queue, scratch, head, sampled);
+            // The sinks get JSON, which the output has rendered if it wants JSON too.
+            if self.output.is_none() || self.rules.format != LogFormat::Json {
+                scratch.line.clear();
+                scratch.render_json(head, &self.rules);
+            }
+            self.give_to_sinks(&scratch.line, head, sampled);
         }
         if level == Level::Error
             && let Some(sink) = &self.error_sink
@@ -196,21 +196,23 @@ impl EventLog {
 }
 
 impl EventLog {
-    /// Hands the sinks the line as JSON, which the output has rendered if it wants JSON too.
-    fn give_to_sinks(
-        &self,
-        queue: &LineQueue,
-        scratch: &mut Scratch,
-        head: Head<'static>,
-        sampled: bool,
-    ) {
-        if self.output.is_none() || self.rules.format != LogFormat::Json {
-            scratch.line.clear();
-            scratch.render_json(head, &self.rules);
-        }
+    /// Hands a line, as JSON, to the sinks that want its level.
+    pub(super) fn give_to_sinks(&self, line: &[u8], head: Head<'static>, sampled: bool) {
         let Head { at, level, target, trace, span } = head;
-        let head = LineHead { at, level, target, trace, span, sampled };
-        queue.push(&scratch.line, at, level, Some(head));
+        if let Some(SinkQueue { queue: CloseOnDrop(queue), level: least }) = &self.sinks
+            && level >= *least
+        {
+            let head = LineHead { at, level, target, trace, span, sampled };
+            queue.push(line, at, level, Some(head));
+        }
+    }
+}
+
+/// Takes the time of a line that is timed.
+pub(super) fn record_time(started: Option<Instant>) {
+    if let Some(started) = started {
+        let took = started.elapsed().as_secs_f64() * 1_000.0;
+        metrics::histogram!("log_processing_duration_ms").record(took);
     }
 }
 

@@ -6,6 +6,8 @@ mod events;
 pub(crate) mod filter;
 pub(crate) mod queue;
 pub(crate) mod shard;
+#[cfg(feature = "http")]
+mod templated;
 pub(crate) mod thread;
 
 use std::any::TypeId;

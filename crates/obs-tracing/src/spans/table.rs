@@ -39,6 +39,7 @@ impl SpanKey {
     pub(crate) const NONE: Self = Self { slot: u32::MAX - 1, generation: 0 };
 
     /// Whether the span may be exported, so that what happens in it is kept.
+    #[cfg(any(feature = "http", feature = "otlp"))]
     pub(crate) const fn is_exported(self) -> bool {
         self.generation & 1 == 1
     }
@@ -96,6 +97,8 @@ pub(crate) struct SpanState {
     pub(crate) began: Option<Duration>,
     /// Whether something is kept of it when it closes.
     pub(crate) is_kept: bool,
+    /// Whether it got values after it was opened.
+    changed: bool,
     /// Whether it reported an error.
     pub(crate) failed: bool,
     /// Those of the span's own fields that no line needed yet.
@@ -133,6 +136,12 @@ impl SpanState {
         &mut self.rendered
     }
 
+    /// Whether it stands alone and has the values that it was opened with, and no others.
+    #[cfg(feature = "http")]
+    pub(crate) fn is_as_opened(&self) -> bool {
+        !self.changed && self.parent.is_none()
+    }
+
     /// Keeps the values that are about to be rendered as they were given, within the bounds of a line.
     fn settle(&mut self, rules: &FieldRules) {
         let (values, bytes) = (2 * rules.max_fields, 2 * rules.max_bytes);
@@ -150,6 +159,7 @@ impl SpanState {
 
     /// Adds a field whose name is only known at run time to what is kept of the span.
     pub(crate) fn keep_named(&mut self, name: &str, value: &FieldValue) {
+        self.changed = true;
         if self.is_kept {
             self.settled.put_named(name, value);
         }
@@ -157,6 +167,7 @@ impl SpanState {
 
     /// Adds values that the span got later.
     pub(crate) fn record(&mut self, later: &RawFields, rules: &FieldRules) {
+        self.changed = true;
         self.failed |= later.has_text("ERROR") && {
             let status = self.metadata.and_then(|place| place.fields().field("otel.status_code"));
             status.is_some_and(|status| later.text(status.index()) == Some("ERROR"))
@@ -219,6 +230,7 @@ impl SpanTable {
         state.failed = false;
         state.began = new.began;
         state.is_kept = new.is_kept;
+        state.changed = false;
         fill(&mut state.raw);
         if let Some(at) = new.watched_since {
             slot.activity.open(at);
@@ -367,6 +379,7 @@ impl Slot {
                 root: None,
                 began: None,
                 is_kept: false,
+                changed: false,
                 failed: false,
                 raw: RawFields::default(),
                 rendered: FieldBuffer::default(),

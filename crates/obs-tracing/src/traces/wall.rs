@@ -29,6 +29,7 @@ impl WallClock {
     }
 
     /// The monotonic time.
+    #[cfg(any(test, feature = "otlp"))]
     pub(crate) fn monotonic(&self) -> Duration {
         self.clock.monotonic()
     }

@@ -260,3 +260,56 @@ async fn requests_are_counted_under_the_names_of_http_where_that_is_asked_for() 
     ];
     assert_eq!(seen, expected.map(|(name, count)| (name.to_owned(), count)));
 }
+
+/// The access line of one request, without what differs from request to request.
+async fn access_line(app: &Router, pipeline: &Pipeline, sent: Request<Body>) -> String {
+    let before = pipeline.written().len();
+    let _ = answer(app.clone(), sent).await;
+    pipeline.written();
+    let text = pipeline.lines.text();
+    let line = text.lines().skip(before).find(|line| line.contains("request finished"));
+    let line = line.expect("the request has an access line").to_owned();
+    let part = |name: &str| {
+        let value = &line[line.find(name).expect(name) + name.len()..];
+        value[..value.find([',', '}']).unwrap()].to_owned()
+    };
+    let (span, duration) = (part("\"spanId\":"), part("\"duration_ms\":"));
+    line.replace(&span, "S").replace(&format!("\"duration_ms\":{duration}"), "\"duration_ms\":D")
+}
+
+#[tokio::test]
+async fn an_access_line_is_the_same_whether_its_request_is_ordinary_or_not() {
+    async fn touched() {
+        tracing::Span::current().record("otel.kind", "server");
+    }
+    let paths = ["/plain", "/o\"d\\d/{id}", "/accounts/DE89370400440532013000"];
+    for secret in [None, Some("path"), Some("duration_ms")] {
+        let pipeline = Pipeline::new(|config| {
+            config.line_memory = Some(1 << 20);
+            if let Some(name) = secret {
+                config.redactor = obs_model::Redactor::new().with_key(name);
+            }
+        });
+        let _guard = tracing::dispatcher::set_default(&pipeline.dispatch);
+        let app = |changes: bool| {
+            let app = paths.iter().fold(Router::new(), |app, path| match changes {
+                true => app.route(path, get(touched)),
+                false => app.route(path, get(|| async {})),
+            });
+            app.layer(ObserveLayer::new())
+        };
+        let (ordinary, changed) = (app(false), app(true));
+        for uri in ["/plain", "/o%22d%5Cd/7", "/accounts/DE89370400440532013000", "/nowhere"] {
+            let sent = || {
+                let head = request(uri).header("X-Correlation-ID", "req-42");
+                head.header("traceparent", TRACEPARENT).body(Body::empty()).unwrap()
+            };
+            let line = access_line(&ordinary, &pipeline, sent()).await;
+            assert_eq!(line, access_line(&changed, &pipeline, sent()).await);
+            // The second one of a kind is put together from what the first one left.
+            assert_eq!(line, access_line(&ordinary, &pipeline, sent()).await);
+        }
+        let lines = pipeline.handle.lines().expect("lines are kept");
+        assert_eq!(lines.search(&Default::default()).lines.len(), 12);
+    }
+}

@@ -1,0 +1,85 @@
+//! The line of a finished request.
+
+use obs_model::Context;
+use tracing::Span;
+use tracing_core::callsite::{Callsite, DefaultCallsite};
+use tracing_core::field::{FieldSet, Value};
+use tracing_core::{Event, Kind, Level, LevelFilter, Metadata, dispatcher, identify_callsite};
+
+use crate::line::{Outline, Template};
+use crate::pipeline::Pipeline;
+use crate::spans::SpanKey;
+
+const TARGET: &str = "obskit::http";
+const MESSAGE: &str = "request finished";
+
+static PLACE: DefaultCallsite = DefaultCallsite::new(&METADATA);
+static METADATA: Metadata<'static> = Metadata::new(
+    "access line",
+    TARGET,
+    Level::INFO,
+    Some(file!()),
+    Some(line!()),
+    Some(module_path!()),
+    FieldSet::new(&["message", "status", "duration_ms"], identify_callsite!(&PLACE)),
+    Kind::EVENT,
+);
+
+/// A request that is finished.
+pub(super) struct Finished<'a> {
+    pub(super) span: &'a Span,
+    pub(super) context: Context,
+    pub(super) status: u16,
+    pub(super) method: &'static str,
+    pub(super) path: &'a str,
+    pub(super) duration_ms: f64,
+}
+
+impl Finished<'_> {
+    /// Writes the line, from a template where nothing about the request is out of the ordinary.
+    pub(super) fn log(self, kept: &mut Option<Template>) {
+        if LevelFilter::current() < Level::INFO {
+            return;
+        }
+        let interest = PLACE.interest();
+        if interest.is_never() || interest.is_always() && self.is_templated(kept) {
+            return;
+        }
+        let _entered = self.context.enter();
+        let fields = METADATA.fields();
+        let mut names = fields.iter();
+        let [Some(message), Some(status), Some(duration)] =
+            [names.next(), names.next(), names.next()]
+        else {
+            return;
+        };
+        let text = format_args!("{MESSAGE}");
+        let values = [
+            (&message, Some(&text as &dyn Value)),
+            (&status, Some(&self.status as &dyn Value)),
+            (&duration, Some(&self.duration_ms as &dyn Value)),
+        ];
+        let is_wanted = interest.is_always()
+            || dispatcher::get_default(|dispatch| dispatch.enabled(PLACE.metadata()));
+        if is_wanted {
+            Event::child_of(self.span.id(), &METADATA, &fields.value_set(&values));
+        }
+    }
+
+    fn is_templated(&self, kept: &mut Option<Template>) -> bool {
+        let outline = Outline {
+            level: obs_model::Level::Info,
+            target: TARGET,
+            message: MESSAGE,
+            status: self.status,
+            method: self.method,
+            path: self.path,
+        };
+        let written = self.span.with_subscriber(|(id, dispatch)| {
+            let pipeline = dispatch.downcast_ref::<Pipeline>()?;
+            let key = SpanKey::of(id);
+            Some(pipeline.write_templated(key, &self.context, outline, self.duration_ms, kept))
+        });
+        written.flatten().unwrap_or(false)
+    }
+}
