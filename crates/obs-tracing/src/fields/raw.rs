@@ -72,6 +72,12 @@ impl RawFields {
         })
     }
 
+    /// Adds a number for the field with this index.
+    #[cfg(feature = "http")]
+    pub(crate) fn put_number(&mut self, index: usize, number: u64) {
+        self.values.push((index as u32, Raw::U64(number)));
+    }
+
     /// Whether any value is this text.
     pub(crate) fn has_text(&self, text: &str) -> bool {
         self.values.iter().any(|(_, value)| self.text_of(*value) == Some(text))

@@ -36,14 +36,18 @@ pub(super) struct Finished<'a> {
 }
 
 impl Finished<'_> {
-    /// Writes the line, from a template where nothing about the request is out of the ordinary.
-    pub(super) fn log(self, kept: &mut Option<Template>) {
+    /// Writes the line, from a template where nothing about the request is out of the ordinary: then the span has its
+    /// status already, and the answer is `true`.
+    pub(super) fn log(self, kept: &mut Option<Template>) -> bool {
         if LevelFilter::current() < Level::INFO {
-            return;
+            return false;
         }
         let interest = PLACE.interest();
-        if interest.is_never() || interest.is_always() && self.is_templated(kept) {
-            return;
+        if interest.is_never() {
+            return false;
+        }
+        if interest.is_always() && self.is_templated(kept) {
+            return true;
         }
         let _entered = self.context.enter();
         let fields = METADATA.fields();
@@ -51,7 +55,7 @@ impl Finished<'_> {
         let [Some(message), Some(status), Some(duration)] =
             [names.next(), names.next(), names.next()]
         else {
-            return;
+            return false;
         };
         let text = format_args!("{MESSAGE}");
         let values = [
@@ -64,6 +68,7 @@ impl Finished<'_> {
         if is_wanted {
             Event::child_of(self.span.id(), &METADATA, &fields.value_set(&values));
         }
+        false
     }
 
     fn is_templated(&self, kept: &mut Option<Template>) -> bool {

@@ -80,14 +80,18 @@ impl Exchange {
         let context = std::mem::take(&mut self.context);
         let Self { route, span, method, shared, .. } = self;
         let (route, method) = (route.as_ref(), *method);
+        let mut has_status = false;
         shared.metrics.record(route, method, status, took, |kept| {
             if shared.access_log == AccessLog::On {
                 let (path, duration_ms) = (template(route), took.as_secs_f64() * 1_000.0);
-                Finished { span, context, status, method, path, duration_ms }.log(kept);
+                let finished = Finished { span, context, status, method, path, duration_ms };
+                has_status = finished.log(kept);
             }
         });
         // Only now, because a span that has what it was opened with has a line that is known beforehand.
-        span.record("status", status);
+        if !has_status {
+            span.record("status", status);
+        }
         if status >= 500 {
             span.record("otel.status_code", "ERROR");
         }

@@ -12,8 +12,8 @@ use crate::spans::SpanKey;
 use crate::spans::ids::SpanIds;
 
 impl Pipeline {
-    /// Writes the line of work that ends, which was done in the span `key` and under `context`; whether it did, because
-    /// nothing about it is out of the ordinary.
+    /// Writes the line of work that ends, which was done in the span `key` and under `context`, and gives the span its
+    /// status; whether it did, because nothing about it is out of the ordinary.
     ///
     /// The context comes from the work's own request: it names nothing beside correlation, trace, span and baggage.
     pub(crate) fn write_templated(
@@ -28,7 +28,13 @@ impl Pipeline {
         if key.is_exported() || self.control.is_dynamic() || thread::is_suppressed() {
             return false;
         }
-        let ids = self.spans.with(key, |state| state.is_as_opened().then_some(state.ids)).flatten();
+        let ids = self.spans.with(key, |state| {
+            state.is_as_opened().then(|| {
+                state.put_status(outline.status);
+                state.ids
+            })
+        });
+        let ids = ids.flatten();
         ids.is_some_and(|ids| self.events.write_templated(ids, context, outline, duration_ms, kept))
     }
 }

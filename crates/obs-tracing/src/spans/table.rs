@@ -142,6 +142,15 @@ impl SpanState {
         !self.changed && self.parent.is_none()
     }
 
+    /// Sets the field `status`, if the span has one and anybody will look at it once it is closed.
+    #[cfg(feature = "http")]
+    pub(crate) fn put_status(&mut self, status: u16) {
+        let place = self.metadata.filter(|_| self.is_kept);
+        if let Some(field) = place.and_then(|place| place.fields().field("status")) {
+            self.raw.put_number(field.index(), status.into());
+        }
+    }
+
     /// Keeps the values that are about to be rendered as they were given, within the bounds of a line.
     fn settle(&mut self, rules: &FieldRules) {
         let (values, bytes) = (2 * rules.max_fields, 2 * rules.max_bytes);
