@@ -191,9 +191,8 @@ impl Pipeline {
         if self.control.is_dynamic() {
             self.filter.try_close(key.id());
         }
-        let now = self.span_time(self.recorder.is_some());
         let ((place, took, failed, lost), parent) = self.spans.close(key, |state| {
-            let took = now.zip(state.began).map(|(now, began)| now.saturating_sub(began));
+            let took = state.began.map(|began| self.events.clock.monotonic().saturating_sub(began));
             let recorder = self.recorder.as_ref().filter(|_| state.is_kept);
             let lost =
                 recorder.zip(took).map(|(recorder, took)| recorder.close(state, took, closing));
