@@ -42,6 +42,13 @@ struct Fields {
     correlation: Option<CorrelationId>,
     trace: Option<TraceId>,
     span: Option<SpanId>,
+    baggage: Option<Baggage>,
+    /// Apart, because most work has none of them.
+    texts: Option<Arc<Texts>>,
+}
+
+#[derive(Clone, Default, PartialEq, Eq)]
+struct Texts {
     user: Option<Arc<str>>,
     organization: Option<Arc<str>>,
     agent: Option<Arc<str>>,
@@ -51,7 +58,6 @@ struct Fields {
     execution: Option<Arc<str>>,
     step: Option<Arc<str>>,
     tool: Option<Arc<str>>,
-    baggage: Option<Baggage>,
 }
 
 thread_local! {
@@ -67,14 +73,16 @@ macro_rules! text_fields {
                 #[doc = $doc]
                 #[must_use]
                 pub fn $field(&self) -> Option<&str> {
-                    self.0.as_ref()?.$field.as_deref()
+                    self.0.as_ref()?.texts.as_ref()?.$field.as_deref()
                 }
 
                 #[doc = concat!("This context with `", stringify!($field), "` set.")]
                 #[must_use]
                 pub fn $with(self, value: impl Into<Arc<str>>) -> Self {
                     let value = bounded(value.into());
-                    self.change(|fields| fields.$field = Some(value))
+                    self.change(|fields| {
+                        Arc::make_mut(fields.texts.get_or_insert_default()).$field = Some(value);
+                    })
                 }
             )*
 
@@ -86,12 +94,8 @@ macro_rules! text_fields {
             }
         }
 
-        impl Fields {
-            fn fill_from(&mut self, outer: &Fields) {
-                self.correlation = self.correlation.take().or_else(|| outer.correlation.clone());
-                self.trace = self.trace.or(outer.trace);
-                self.span = self.span.or(outer.span);
-                self.baggage = self.baggage.take().or_else(|| outer.baggage.clone());
+        impl Texts {
+            fn fill_from(&mut self, outer: &Self) {
                 $(self.$field = self.$field.take().or_else(|| outer.$field.clone());)*
             }
         }
@@ -110,11 +114,36 @@ text_fields! {
     tool, with_tool, "The tool that the step is calling.";
 }
 
+impl Fields {
+    fn fill_from(&mut self, outer: &Self) {
+        self.correlation = self.correlation.take().or_else(|| outer.correlation.clone());
+        self.trace = self.trace.or(outer.trace);
+        self.span = self.span.or(outer.span);
+        self.baggage = self.baggage.take().or_else(|| outer.baggage.clone());
+        match (&mut self.texts, &outer.texts) {
+            (Some(own), Some(outer)) => Arc::make_mut(own).fill_from(outer),
+            (own, outer) => *own = own.take().or_else(|| outer.clone()),
+        }
+    }
+}
+
 impl Context {
     /// A context that says nothing.
     #[must_use]
     pub const fn new() -> Self {
         Self(None)
+    }
+
+    /// The context of work that begins: what ties it together, and the span that it is done in.
+    #[must_use]
+    pub fn of_work(correlation: CorrelationId, trace: TraceId, span: SpanId) -> Self {
+        Self(Some(Arc::new(Fields {
+            correlation: Some(correlation),
+            trace: Some(trace),
+            span: Some(span),
+            baggage: None,
+            texts: None,
+        })))
     }
 
     /// The context of the running task or of the enclosing [`Context::enter`].
@@ -140,6 +169,14 @@ impl Context {
     #[must_use = "the context is current only while the guard lives"]
     pub fn enter(self) -> ContextGuard {
         ContextGuard { previous: Some(swap_current(self)), not_send: PhantomData }
+    }
+
+    /// Makes this the current context of this thread until the guard is dropped, and has it back then: as
+    /// [`Context::enter`], for a context that stays with its owner and is entered again and again.
+    #[must_use = "the context is current only while the guard lives"]
+    pub fn lend(&mut self) -> LentContext<'_> {
+        let is_lent = swap_with_current(self);
+        LentContext { context: self, is_lent, not_send: PhantomData }
     }
 
     /// The id that ties together everything done for one request.
@@ -283,25 +320,20 @@ impl<F: Future> Future for InContext<F> {
 
     fn poll(self: Pin<&mut Self>, cx: &mut task::Context<'_>) -> task::Poll<F::Output> {
         let this = self.project();
-        let _lent = Lent::new(this.context);
+        let _lent = this.context.lend();
         this.future.poll(cx)
     }
 }
 
-/// A context that is current until this is dropped, and goes back to its owner then: for what is entered often.
-struct Lent<'a> {
+/// Gives the context back to its owner when dropped; made by [`Context::lend`].
+#[derive(Debug)]
+pub struct LentContext<'a> {
     context: &'a mut Context,
     is_lent: bool,
+    not_send: PhantomData<*const ()>,
 }
 
-impl<'a> Lent<'a> {
-    fn new(context: &'a mut Context) -> Self {
-        let is_lent = swap_with_current(context);
-        Self { context, is_lent }
-    }
-}
-
-impl Drop for Lent<'_> {
+impl Drop for LentContext<'_> {
     fn drop(&mut self) {
         if self.is_lent {
             swap_with_current(self.context);
@@ -352,6 +384,25 @@ mod tests {
             let _inner = Context::new().with_user("inner").enter();
             assert_eq!(Context::current().user(), Some("inner"));
         }
+        assert_eq!(Context::current().user(), Some("outer"));
+    }
+
+    #[test]
+    fn a_lent_context_comes_back_to_its_owner() {
+        let _outer = Context::new().with_user("outer").enter();
+        let mut own = Context::of_work(
+            "req-42".parse().expect("a valid id"),
+            TraceId::new(7).expect("not zero"),
+            SpanId::new(8).expect("not zero"),
+        );
+        let copy = own.clone();
+        for _ in 0..2 {
+            let _lent = own.lend();
+            assert_eq!(Context::current(), copy);
+        }
+        assert_eq!(own, copy);
+        assert_eq!(own.correlation().map(CorrelationId::as_str), Some("req-42"));
+        assert_eq!((own.trace(), own.span()), (TraceId::new(7), SpanId::new(8)));
         assert_eq!(Context::current().user(), Some("outer"));
     }
 

@@ -1,10 +1,13 @@
 //! The ids that tie logs, traces, errors and requests together.
 
+use std::cmp::Ordering;
 use std::fmt;
+use std::hash::{Hash, Hasher};
 use std::num::{NonZeroU64, NonZeroU128};
 use std::str::FromStr;
 use std::sync::Arc;
 
+use arrayvec::ArrayString;
 use uuid::Uuid;
 
 /// The id that one request keeps on every log line, span, response and outgoing call.
@@ -21,8 +24,23 @@ use uuid::Uuid;
 /// assert_eq!(CorrelationId::generate().as_str().len(), 36);
 /// # Ok::<(), obs_model::InvalidId>(())
 /// ```
-#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct CorrelationId(Arc<str>);
+#[derive(Clone)]
+pub struct CorrelationId(Text);
+
+/// The longest id that is held without an allocation: a UUID.
+const SHORT: usize = 36;
+
+#[derive(Clone)]
+enum Text {
+    Short(ArrayString<SHORT>),
+    Long(Arc<str>),
+}
+
+impl From<&str> for Text {
+    fn from(text: &str) -> Self {
+        ArrayString::from(text).map_or_else(|_| Self::Long(text.into()), Self::Short)
+    }
+}
 
 impl CorrelationId {
     /// The longest id that is accepted from outside, in bytes.
@@ -32,7 +50,8 @@ impl CorrelationId {
     #[must_use]
     pub fn generate() -> Self {
         let mut buffer = Uuid::encode_buffer();
-        Self(Arc::from(&*Uuid::new_v4().as_hyphenated().encode_lower(&mut buffer)))
+        let text: &str = Uuid::new_v4().as_hyphenated().encode_lower(&mut buffer);
+        Self(text.into())
     }
 
     /// Reads an id as it stands in a header.
@@ -48,7 +67,7 @@ impl CorrelationId {
                     || matches!(byte, b'-' | b'_' | b'.' | b':' | b'/' | b'+' | b'=')
             });
         match std::str::from_utf8(bytes) {
-            Ok(text) if accepted => Ok(Self(Arc::from(text))),
+            Ok(text) if accepted => Ok(Self(text.into())),
             _ => Err(InvalidId::new(
                 "correlation id",
                 "1 to 128 characters out of A-Z a-z 0-9 - _ . : / + =",
@@ -59,7 +78,36 @@ impl CorrelationId {
     /// The id's text.
     #[must_use]
     pub fn as_str(&self) -> &str {
-        &self.0
+        match &self.0 {
+            Text::Short(text) => text,
+            Text::Long(text) => text,
+        }
+    }
+}
+
+impl PartialEq for CorrelationId {
+    fn eq(&self, other: &Self) -> bool {
+        self.as_str() == other.as_str()
+    }
+}
+
+impl Eq for CorrelationId {}
+
+impl PartialOrd for CorrelationId {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for CorrelationId {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.as_str().cmp(other.as_str())
+    }
+}
+
+impl Hash for CorrelationId {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.as_str().hash(state);
     }
 }
 
@@ -73,13 +121,13 @@ impl FromStr for CorrelationId {
 
 impl fmt::Display for CorrelationId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(&self.0)
+        f.pad(self.as_str())
     }
 }
 
 impl fmt::Debug for CorrelationId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "CorrelationId({})", self.0)
+        write!(f, "CorrelationId({})", self.as_str())
     }
 }
 
@@ -181,6 +229,19 @@ mod tests {
             assert!(bad.len() < 3 || !error.contains(bad), "the error repeats {bad:?}");
         }
         assert!(CorrelationId::from_bytes(&[0xff, 0xfe]).is_err());
+    }
+
+    #[test]
+    fn ids_are_the_same_by_their_text_however_long_it_is() {
+        for length in [1, SHORT - 1, SHORT, SHORT + 1, CorrelationId::MAX_LEN] {
+            let text = "x".repeat(length);
+            let id: CorrelationId = text.parse().unwrap();
+            assert_eq!(id.as_str(), text);
+            let longer: Result<CorrelationId, _> = format!("{text}x").parse();
+            assert!(longer.is_err() || longer.is_ok_and(|longer| longer > id && longer != id));
+            let kept = std::collections::HashSet::from([id.clone()]);
+            assert!(kept.contains(&text.parse::<CorrelationId>().unwrap()));
+        }
     }
 
     #[test]

@@ -49,7 +49,7 @@ mod type_name;
 pub use alert::{AlertEvent, AlertState};
 pub use baggage::{Baggage, InvalidBaggage};
 pub use clock::{Clock, ManualClock, SystemClock};
-pub use context::{Context, ContextGuard, InContext, WithContext};
+pub use context::{Context, ContextGuard, InContext, LentContext, WithContext};
 pub use date::CivilDate;
 pub use error_event::{ErrorEvent, Fingerprint, Mechanism, StackFrame};
 pub use health::{CheckReport, HealthReport, HealthStatus, ServiceFigures};
