@@ -103,6 +103,13 @@ impl From<BaggageConfig> for BaggageRules {
     }
 }
 
+impl BaggageRules {
+    /// What of a caller's baggage is taken, which came in these parts.
+    pub(crate) fn take<'a>(&self, parts: impl Iterator<Item = &'a [u8]>) -> Option<Baggage> {
+        if self.names.is_empty() { None } else { take(&self.names, parts) }
+    }
+}
+
 /// Looks at the rules of the current pipeline, if it takes any baggage.
 fn with_rules<R>(mut look: impl FnMut(&BaggageRules) -> R) -> Option<R> {
     tracing::dispatcher::get_default(|dispatch| {
@@ -117,7 +124,7 @@ pub(crate) fn read<'a, P>(parts: impl Fn() -> P) -> Option<Baggage>
 where
     P: Iterator<Item = &'a [u8]>,
 {
-    with_rules(|rules| take(&rules.names, parts())).flatten()
+    with_rules(|rules| rules.take(parts())).flatten()
 }
 
 /// The current baggage, as far as it may be sent, as it stands in a header.

@@ -36,6 +36,7 @@ use std::time::Instant;
 use obs_model::{Context, WithContext};
 use tracing::{Instrument, Span};
 
+use crate::duration::milliseconds;
 use crate::outgoing::Origin;
 
 /// Wraps a message with the context and the span that are current here and now.
@@ -95,7 +96,7 @@ impl<T> Traced<T> {
     }
 
     fn open(&self, channel: &str) -> (Span, Context) {
-        let waited_ms = self.wrapped.elapsed().as_secs_f64() * 1_000.0;
+        let waited_ms = milliseconds(self.wrapped.elapsed());
         self.origin.open(|| {
             tracing::info_span!(
                 target: "obskit::channel",

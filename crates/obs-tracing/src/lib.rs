@@ -131,6 +131,7 @@ mod config;
 mod counters;
 pub mod db;
 mod describe;
+mod duration;
 mod error;
 mod fields;
 #[cfg(feature = "http")]

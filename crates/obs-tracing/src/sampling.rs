@@ -172,6 +172,8 @@ impl Sampling {
 #[derive(Debug)]
 pub(crate) struct Decision {
     sampler: Sampler,
+    /// Below which number the lower 63 bits of an id are, as other implementations have it, whose trace is taken.
+    bound: u64,
     started: Instant,
     /// When the next trace may be taken, in nanoseconds after `started`.
     next: AtomicU64,
@@ -182,17 +184,16 @@ const BURST_NANOSECONDS: u64 = 1_000_000_000;
 
 impl Decision {
     fn new(sampler: Sampler) -> Arc<Self> {
-        Arc::new(Self { sampler, started: Instant::now(), next: AtomicU64::new(0) })
+        let share = if let Sampler::Share(share) = sampler { share } else { 0.0 };
+        let bound = (share * (1_u64 << 63) as f64) as u64;
+        Arc::new(Self { sampler, bound, started: Instant::now(), next: AtomicU64::new(0) })
     }
 
     fn takes(&self, trace: TraceId) -> bool {
         match self.sampler {
             Sampler::AlwaysOn => true,
             Sampler::AlwaysOff => false,
-            Sampler::Share(share) => {
-                // The lower 63 bits of the id, as other implementations have it.
-                ((trace.get() as u64) >> 1) < (share * (1_u64 << 63) as f64) as u64
-            }
+            Sampler::Share(_) => ((trace.get() as u64) >> 1) < self.bound,
             Sampler::PerSecond(rate) => {
                 let now = u64::try_from(self.started.elapsed().as_nanos()).unwrap_or(u64::MAX);
                 self.takes_at(now, (1e9 / rate) as u64)

@@ -9,6 +9,7 @@ use tokio::task::{AbortHandle, JoinHandle, JoinSet};
 use tracing::field::Empty;
 use tracing::{Instrument, Span};
 
+use crate::duration::milliseconds;
 use crate::fields::keys::Key;
 use crate::spans::ids::with_state;
 
@@ -164,7 +165,7 @@ where
     }
     let started = Instant::now();
     let result = operation.instrument(span.clone()).await;
-    let duration_ms = started.elapsed().as_secs_f64() * 1_000.0;
+    let duration_ms = milliseconds(started.elapsed());
     span.record("duration_ms", duration_ms);
     span.in_scope(|| match &result {
         Ok(_) => {

@@ -37,9 +37,9 @@ impl Parent {
     pub(crate) fn to_bytes(self) -> [u8; LENGTH] {
         let mut text = Vec::with_capacity(LENGTH);
         text.extend_from_slice(b"00-");
-        crate::line::write::push_hex::<32>(&mut text, self.trace.get());
+        text.extend_from_slice(&crate::line::write::hex_128(self.trace.get()));
         text.push(b'-');
-        crate::line::write::push_hex::<16>(&mut text, u128::from(self.span.get()));
+        text.extend_from_slice(&crate::line::write::hex_64(self.span.get()));
         text.extend_from_slice(if self.sampled { b"-01" } else { b"-00" });
         let mut bytes = [0; LENGTH];
         bytes.copy_from_slice(&text);

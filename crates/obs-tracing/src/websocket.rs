@@ -46,6 +46,7 @@ use obs_model::{Context, WithContext};
 use tracing::field::Empty;
 use tracing::{Instrument, Span};
 
+use crate::duration::milliseconds;
 use crate::names::NameCap;
 use crate::outgoing::Origin;
 
@@ -209,7 +210,7 @@ impl Drop for Connection {
         }
         let _entered = self.context.clone().enter();
         self.span.in_scope(|| {
-            let duration_ms = took.as_secs_f64() * 1_000.0;
+            let duration_ms = milliseconds(took);
             tracing::info!(target: TARGET, duration_ms, "connection closed");
         });
     }

@@ -35,6 +35,7 @@ use obs_model::{Context, CorrelationId, WithContext};
 use tracing::field::Empty;
 use tracing::{Instrument, Span};
 
+use crate::duration::milliseconds;
 use crate::operation::{Ended, Observer, watch};
 
 const TARGET: &str = "obskit::workflow";
@@ -147,7 +148,7 @@ impl Run {
 
 impl<T, E: fmt::Display> Observer<T, E> for Run {
     fn end(self, how: Ended<'_, T, E>) {
-        let duration_ms = self.started.elapsed().as_secs_f64() * 1_000.0;
+        let duration_ms = milliseconds(self.started.elapsed());
         self.span.record("status", how.status());
         let _entered = self.context.clone().enter();
         self.span.in_scope(|| match (&how, self.part) {

@@ -11,6 +11,7 @@ use tracing::Span;
 use tracing::field::Empty;
 
 use super::target::Target;
+use crate::duration::milliseconds;
 use crate::http::propagate;
 use crate::names::NameCap;
 use crate::outgoing::calling_context;
@@ -142,7 +143,7 @@ impl Call {
             "method" => self.method, "host" => self.host.clone()
         )
         .record(took);
-        Some(took.as_secs_f64() * 1_000.0)
+        Some(milliseconds(took))
     }
 }
 

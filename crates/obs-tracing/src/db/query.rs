@@ -10,6 +10,7 @@ use tracing::field::Empty;
 use tracing::{Instrument, Span};
 
 use super::statement::{fingerprint_of, sanitized};
+use crate::duration::milliseconds;
 use crate::names::NameCap;
 use crate::operation::{Ended, Observer, watch};
 
@@ -197,7 +198,7 @@ struct Run<R> {
 impl<R: CountRows<T>, T, E: fmt::Display> Observer<T, E> for Run<R> {
     fn end(self, how: Ended<'_, T, E>) {
         let took = self.started.elapsed();
-        let duration_ms = took.as_secs_f64() * 1_000.0;
+        let duration_ms = milliseconds(took);
         let rows = match &how {
             Ended::Done(result) => self.rows.count(result),
             _ => None,

@@ -165,9 +165,9 @@ pub(crate) struct RawVisitor<'a> {
 }
 
 impl RawVisitor<'_> {
-    fn put(&mut self, field: &Field, value: Raw) {
+    fn put(&mut self, field: usize, value: Raw) {
         if self.raw.values.len() < self.rules.max_fields {
-            self.raw.values.push((field.index() as u32, value));
+            self.raw.values.push((field as u32, value));
         } else {
             self.raw.overflowed = true;
         }
@@ -178,7 +178,14 @@ impl RawVisitor<'_> {
         self.rules.window().min(self.rules.max_bytes.saturating_sub(self.raw.text.len()))
     }
 
-    fn put_text(&mut self, field: &Field, start: usize, lost: usize) {
+    /// Takes the text of the field with this index.
+    pub(crate) fn put_str(&mut self, field: usize, value: &str) {
+        let (start, kept) = (self.raw.text.len(), cut(value, self.window()));
+        self.raw.text.push_str(kept);
+        self.put_text(field, start, value.len() - kept.len());
+    }
+
+    fn put_text(&mut self, field: usize, start: usize, lost: usize) {
         let (start, end) = (start as u32, self.raw.text.len() as u32);
         let lost = u32::try_from(lost).unwrap_or(u32::MAX);
         self.put(field, Raw::Text { start, end, lost });
@@ -193,21 +200,21 @@ impl RawVisitor<'_> {
             let _ = bounded.write_fmt(text);
             lost = bounded.lost;
         });
-        self.put_text(field, start, lost);
+        self.put_text(field.index(), start, lost);
     }
 }
 
 impl Visit for RawVisitor<'_> {
     fn record_f64(&mut self, field: &Field, value: f64) {
-        self.put(field, Raw::F64(value));
+        self.put(field.index(), Raw::F64(value));
     }
 
     fn record_i64(&mut self, field: &Field, value: i64) {
-        self.put(field, Raw::I64(value));
+        self.put(field.index(), Raw::I64(value));
     }
 
     fn record_u64(&mut self, field: &Field, value: u64) {
-        self.put(field, Raw::U64(value));
+        self.put(field.index(), Raw::U64(value));
     }
 
     fn record_i128(&mut self, field: &Field, value: i128) {
@@ -225,13 +232,11 @@ impl Visit for RawVisitor<'_> {
     }
 
     fn record_bool(&mut self, field: &Field, value: bool) {
-        self.put(field, Raw::Bool(value));
+        self.put(field.index(), Raw::Bool(value));
     }
 
     fn record_str(&mut self, field: &Field, value: &str) {
-        let (start, kept) = (self.raw.text.len(), cut(value, self.window()));
-        self.raw.text.push_str(kept);
-        self.put_text(field, start, value.len() - kept.len());
+        self.put_str(field.index(), value);
     }
 
     fn record_error(&mut self, field: &Field, value: &(dyn StdError + 'static)) {

@@ -11,6 +11,7 @@ use tracing::Span;
 use tracing::field::Empty;
 
 use super::code::Code;
+use crate::duration::milliseconds;
 use crate::http::{incoming, propagate};
 use crate::names::{NameCap, OTHER};
 use crate::outgoing::calling_context;
@@ -152,7 +153,7 @@ impl Call {
         if is_error {
             self.span.record("otel.status_code", "ERROR");
         }
-        let (duration_ms, code) = (took.as_secs_f64() * 1_000.0, code.name());
+        let (duration_ms, code) = (milliseconds(took), code.name());
         self.within(|| match self.side {
             _ if is_error => {
                 let message = said.map(message_of);

@@ -1,16 +1,17 @@
 //! The line of a finished request.
 
+use std::time::Duration;
+
 use obs_model::Context;
-use tracing::Span;
 use tracing_core::callsite::{Callsite, DefaultCallsite};
 use tracing_core::field::{FieldSet, Value};
 use tracing_core::{Event, Kind, Level, LevelFilter, Metadata, dispatcher, identify_callsite};
 
+use super::span::RequestSpan;
+use crate::duration::milliseconds;
 use crate::line::{Outline, Template};
-use crate::pipeline::Pipeline;
-use crate::spans::SpanKey;
 
-const TARGET: &str = "obskit::http";
+pub(super) const TARGET: &str = "obskit::http";
 const MESSAGE: &str = "request finished";
 
 static PLACE: DefaultCallsite = DefaultCallsite::new(&METADATA);
@@ -27,18 +28,18 @@ static METADATA: Metadata<'static> = Metadata::new(
 
 /// A request that is finished.
 pub(super) struct Finished<'a> {
-    pub(super) span: &'a Span,
-    pub(super) context: Context,
+    pub(super) span: &'a mut RequestSpan,
+    pub(super) context: &'a mut Context,
     pub(super) status: u16,
     pub(super) method: &'static str,
     pub(super) path: &'a str,
-    pub(super) duration_ms: f64,
+    pub(super) took: Duration,
 }
 
 impl Finished<'_> {
     /// Writes the line, from a template where nothing about the request is out of the ordinary: then the span has its
     /// status already, and the answer is `true`.
-    pub(super) fn log(self, kept: &mut Option<Template>) -> bool {
+    pub(super) fn log(mut self, kept: &mut Option<Template>) -> bool {
         if LevelFilter::current() < Level::INFO {
             return false;
         }
@@ -49,7 +50,6 @@ impl Finished<'_> {
         if interest.is_always() && self.is_templated(kept) {
             return true;
         }
-        let _entered = self.context.enter();
         let fields = METADATA.fields();
         let mut names = fields.iter();
         let [Some(message), Some(status), Some(duration)] =
@@ -57,21 +57,22 @@ impl Finished<'_> {
         else {
             return false;
         };
-        let text = format_args!("{MESSAGE}");
+        let (text, duration_ms) = (format_args!("{MESSAGE}"), milliseconds(self.took));
         let values = [
             (&message, Some(&text as &dyn Value)),
             (&status, Some(&self.status as &dyn Value)),
-            (&duration, Some(&self.duration_ms as &dyn Value)),
+            (&duration, Some(&duration_ms as &dyn Value)),
         ];
         let is_wanted = interest.is_always()
             || dispatcher::get_default(|dispatch| dispatch.enabled(PLACE.metadata()));
         if is_wanted {
+            let _lent = self.context.lend();
             Event::child_of(self.span.id(), &METADATA, &fields.value_set(&values));
         }
         false
     }
 
-    fn is_templated(&self, kept: &mut Option<Template>) -> bool {
+    fn is_templated(&mut self, kept: &mut Option<Template>) -> bool {
         let outline = Outline {
             level: obs_model::Level::Info,
             target: TARGET,
@@ -80,11 +81,6 @@ impl Finished<'_> {
             method: self.method,
             path: self.path,
         };
-        let written = self.span.with_subscriber(|(id, dispatch)| {
-            let pipeline = dispatch.downcast_ref::<Pipeline>()?;
-            let key = SpanKey::of(id);
-            Some(pipeline.write_templated(key, &self.context, outline, self.duration_ms, kept))
-        });
-        written.flatten().unwrap_or(false)
+        self.span.write_ordinary(self.context, outline, kept)
     }
 }

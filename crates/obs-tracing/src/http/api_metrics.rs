@@ -4,11 +4,12 @@ use std::cell::RefCell;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use axum::extract::MatchedPath;
 use http::Method;
 use metrics::{Counter, Histogram};
 
+use super::route::Route;
 use crate::counters::recorder_address;
+use crate::duration::milliseconds;
 use crate::line::Template;
 
 /// The series whose handles a thread keeps at hand; one more takes the place of another.
@@ -26,7 +27,7 @@ struct Handles {
     recorder: usize,
     /// Kept with the handles, so that its place in memory is not used for another route meanwhile: routes are told
     /// apart by where they are.
-    route: Option<MatchedPath>,
+    route: Route,
     method: &'static str,
     status: u16,
     requests: Counter,
@@ -43,8 +44,8 @@ thread_local! {
 }
 
 /// Where a route's template is.
-fn address(route: Option<&MatchedPath>) -> (usize, usize) {
-    route.map_or((0, 0), |route| (route.as_str().as_ptr().addr(), route.as_str().len()))
+fn address(route: &Route) -> (usize, usize) {
+    (route.as_str().as_ptr().addr(), route.as_str().len())
 }
 
 impl ApiMetrics {
@@ -61,7 +62,7 @@ impl ApiMetrics {
     /// Counts one finished request, and lets `log` write its line.
     pub(super) fn record(
         &self,
-        route: Option<&MatchedPath>,
+        route: &Route,
         method: &'static str,
         status: u16,
         took: Duration,
@@ -74,7 +75,7 @@ impl ApiMetrics {
             if status >= 500 {
                 handles.errors.increment(1);
             }
-            handles.duration_ms.record(took.as_secs_f64() * 1_000.0);
+            handles.duration_ms.record(milliseconds(took));
             if let Some((requests, duration_seconds)) = &handles.http {
                 requests.increment(1);
                 duration_seconds.record(took.as_secs_f64());
@@ -101,7 +102,7 @@ impl ApiMetrics {
             let is_kept = kept.as_ref().is_some_and(|kept| {
                 (kept.owner, kept.recorder) == (self.owner, recorder)
                     && (kept.method, kept.status) == (method, status)
-                    && address(kept.route.as_ref()) == place
+                    && address(&kept.route) == place
             });
             if !is_kept {
                 *kept = Some(make());
@@ -116,18 +117,12 @@ impl ApiMetrics {
 }
 
 impl Handles {
-    fn new(
-        owner: u32,
-        recorder: usize,
-        route: Option<&MatchedPath>,
-        method: &'static str,
-        status: u16,
-    ) -> Self {
-        let endpoint = || template(route).to_owned();
+    fn new(owner: u32, recorder: usize, route: &Route, method: &'static str, status: u16) -> Self {
+        let endpoint = || route.as_str().to_owned();
         Self {
             owner,
             recorder,
-            route: route.cloned(),
+            route: route.clone(),
             method,
             status,
             requests: metrics::counter!(
@@ -149,8 +144,8 @@ impl Handles {
 }
 
 /// The handles of one series of the HTTP families, whose word for other methods is OpenTelemetry's.
-fn http(route: Option<&MatchedPath>, method: &'static str, status: u16) -> (Counter, Histogram) {
-    let route = || template(route).to_owned();
+fn http(route: &Route, method: &'static str, status: u16) -> (Counter, Histogram) {
+    let route = || route.as_str().to_owned();
     let method = if method == OTHER_METHOD { "_OTHER" } else { method };
     (
         metrics::counter!(
@@ -166,11 +161,6 @@ fn http(route: Option<&MatchedPath>, method: &'static str, status: u16) -> (Coun
 
 /// The label of methods that HTTP does not define.
 const OTHER_METHOD: &str = "OTHER";
-
-/// The label of a route: its template.
-pub(super) fn template(route: Option<&MatchedPath>) -> &str {
-    route.map_or("unmatched", MatchedPath::as_str)
-}
 
 /// The label of a method; methods that HTTP does not define are all `OTHER`, so that callers cannot make series.
 pub(crate) fn method_label(method: &Method) -> &'static str {

@@ -1,29 +1,33 @@
 //! One request from its head to its response's, counted exactly once.
 
-use std::time::Instant;
+use std::thread;
 
 use axum::extract::MatchedPath;
-use http::{HeaderValue, Request};
-use obs_model::{Context, CorrelationId};
-use tracing::Span;
-use tracing::field::Empty;
+use http::{HeaderMap, HeaderValue, Method, Request};
+use obs_model::Context;
+use tracing_core::{Dispatch, dispatcher};
 
 use super::access::Finished;
-use super::api_metrics::{ApiMetrics, method_label, template};
-use super::incoming;
+use super::api_metrics::{ApiMetrics, method_label};
+use super::incoming::Said;
+use super::route::Route;
+use super::span::{RequestSpan, Watched, Within};
+
+/// The status of a request that no response was made for.
+pub(super) const FAILED: u16 = 500;
 
 /// The status of a request whose client went away, as nginx writes it.
 const CLIENT_CLOSED_REQUEST: u16 = 499;
 
-/// A request that is being served. Dropped before it was closed, it counts as given up by the client.
+/// A request that is being served. Dropped before it was closed, it counts as given up by the client, or as failed where a
+/// panic drops it.
 pub(super) struct Exchange {
-    pub(super) span: Span,
-    pub(super) context: Context,
+    span: RequestSpan,
+    context: Context,
     /// The correlation id, for the response.
     header: HeaderValue,
-    route: Option<MatchedPath>,
+    route: Route,
     method: &'static str,
-    started: Instant,
     shared: Shared,
     closed: bool,
 }
@@ -45,25 +49,30 @@ pub(super) enum AccessLog {
 
 impl Exchange {
     pub(super) fn open<B>(request: &Request<B>, shared: Shared) -> Self {
-        let started = Instant::now();
-        let route = request.extensions().get::<MatchedPath>().cloned();
-        let method = method_label(request.method());
-        let (incoming, header) = incoming::read(request.headers());
-        let span = incoming.open(template(route.as_ref()), |context| {
-            tracing::info_span!(
-                target: "obskit::http",
-                parent: None,
-                "http.request",
-                correlation_id = context.correlation().map(CorrelationId::as_str),
-                method,
-                path = template(route.as_ref()),
-                status = Empty,
-                otel.kind = "server",
-                otel.status_code = Empty,
-            )
-        });
-        let context = incoming.context_within(&span);
-        Self { span, context, header, route, method, started, shared, closed: false }
+        Self::begin(request.extensions().get(), request.method(), request.headers(), shared)
+    }
+
+    fn begin(
+        path: Option<&MatchedPath>,
+        method: &Method,
+        headers: &HeaderMap,
+        shared: Shared,
+    ) -> Self {
+        let (route, method) = (Route::of(path), method_label(method));
+        let dispatch = dispatcher::get_default(Dispatch::clone);
+        let (said, header) = Said::read(headers, dispatch.downcast_ref());
+        let (span, context) = RequestSpan::open(dispatch, said, method, &route);
+        Self { span, context, header, route, method, shared, closed: false }
+    }
+
+    /// Enters the request's span and context for what is done of it now.
+    pub(super) fn enter(&mut self) -> Within<'_> {
+        self.span.enter(&mut self.context, Watched::Yes)
+    }
+
+    /// As [`Exchange::enter`], while the future is made that does the work: that is no poll, and is not watched as one.
+    pub(super) fn enter_to_begin(&mut self) -> Within<'_> {
+        self.span.enter(&mut self.context, Watched::No)
     }
 
     /// The correlation id, for the one response.
@@ -76,30 +85,28 @@ impl Exchange {
         if std::mem::replace(&mut self.closed, true) {
             return;
         }
-        let took = self.started.elapsed();
-        let context = std::mem::take(&mut self.context);
-        let Self { route, span, method, shared, .. } = self;
-        let (route, method) = (route.as_ref(), *method);
+        let Self { span, context, route, method, shared, .. } = self;
+        let (took, method) = (span.end(), *method);
         let mut has_status = false;
         shared.metrics.record(route, method, status, took, |kept| {
             if shared.access_log == AccessLog::On {
-                let (path, duration_ms) = (template(route), took.as_secs_f64() * 1_000.0);
-                let finished = Finished { span, context, status, method, path, duration_ms };
+                let path = route.as_str();
+                let finished = Finished { span, context, status, method, path, took };
                 has_status = finished.log(kept);
             }
         });
         // Only now, because a span that has what it was opened with has a line that is known beforehand.
         if !has_status {
-            span.record("status", status);
+            span.record("status", &status);
         }
         if status >= 500 {
-            span.record("otel.status_code", "ERROR");
+            span.record("otel.status_code", &"ERROR");
         }
     }
 }
 
 impl Drop for Exchange {
     fn drop(&mut self) {
-        self.close(CLIENT_CLOSED_REQUEST);
+        self.close(if thread::panicking() { FAILED } else { CLIENT_CLOSED_REQUEST });
     }
 }

@@ -40,7 +40,9 @@ mod exchange;
 pub(crate) mod incoming;
 mod propagate;
 pub(crate) mod propagation;
+mod route;
 mod service;
+mod span;
 
 pub(crate) use api_metrics::method_label;
 pub use propagate::{BAGGAGE_HEADER, CORRELATION_HEADER, TRACEPARENT_HEADER, propagate};

@@ -8,21 +8,21 @@ use crate::baggage;
 use crate::outgoing;
 use crate::pipeline::Pipeline;
 
+/// The name of [`CORRELATION_HEADER`].
+pub(super) const CORRELATION: &str = "x-correlation-id";
+
 /// The header that carries the correlation id: `X-Correlation-ID`.
-pub const CORRELATION_HEADER: HeaderName = HeaderName::from_static("x-correlation-id");
+pub const CORRELATION_HEADER: HeaderName = HeaderName::from_static(CORRELATION);
 
 /// The header that carries trace and span: `traceparent` of W3C Trace Context.
-pub const TRACEPARENT_HEADER: HeaderName = TRACEPARENT;
+pub const TRACEPARENT_HEADER: HeaderName = HeaderName::from_static(TRACEPARENT);
 
 /// The header that carries [baggage](crate::baggage).
 pub const BAGGAGE_HEADER: HeaderName = HeaderName::from_static(baggage::NAME);
 
-/// Lends the forms in which trace and span travel; without a pipeline that is W3C Trace Context.
-pub(super) fn with_propagators<R>(mut look: impl FnMut(&[Propagator]) -> R) -> R {
-    tracing::dispatcher::get_default(|dispatch| match dispatch.downcast_ref::<Pipeline>() {
-        Some(pipeline) => look(pipeline.propagators()),
-        None => look(&[Propagator::TraceContext]),
-    })
+/// The forms in which trace and span travel; without a pipeline that is W3C Trace Context.
+pub(super) fn propagators(pipeline: Option<&Pipeline>) -> &[Propagator] {
+    pipeline.map_or(&[Propagator::TraceContext], Pipeline::propagators)
 }
 
 /// Writes the current correlation id, trace and span into the headers of an outgoing request, in place of
@@ -46,7 +46,9 @@ pub fn propagate(headers: &mut HeaderMap) {
             headers.insert(CORRELATION_HEADER, value);
         }
         if let Some(parent) = outgoing::parent(context) {
-            with_propagators(|propagators| propagation::write(propagators, parent, headers));
+            tracing::dispatcher::get_default(|dispatch| {
+                propagation::write(propagators(dispatch.downcast_ref()), parent, headers);
+            });
         }
         if let Some(text) = baggage::written(context)
             && let Ok(value) = HeaderValue::from_str(&text)

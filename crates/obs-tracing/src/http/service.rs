@@ -5,15 +5,14 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::pin::Pin;
 use std::task::{Context as TaskContext, Poll};
 
-use http::{Request, Response, StatusCode};
-use obs_model::{InContext, WithContext};
+use http::{Request, Response};
 use pin_project_lite::pin_project;
 use tower_layer::Layer;
 use tower_service::Service;
 
 use super::CORRELATION_HEADER;
 use super::api_metrics::ApiMetrics;
-use super::exchange::{AccessLog, Exchange, Shared};
+use super::exchange::{AccessLog, Exchange, FAILED, Shared};
 
 /// Correlation, request span, context, API metrics and access log for every request; see the
 /// [module documentation](super).
@@ -91,16 +90,10 @@ where
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
         let mut exchange = Exchange::open(&request, self.shared);
-        let called = catch_unwind(AssertUnwindSafe(|| {
-            let _entered = exchange.context.clone().enter();
-            exchange.span.in_scope(|| self.inner.call(request))
-        }));
-        let future = called.unwrap_or_else(|panic| {
-            exchange.close(StatusCode::INTERNAL_SERVER_ERROR.as_u16());
-            resume_unwind(panic)
-        });
-        let inner = Some(future.in_context(exchange.context.clone()));
-        ObserveFuture { inner, exchange }
+        let within = exchange.enter_to_begin();
+        let future = self.inner.call(request);
+        drop(within);
+        ObserveFuture { inner: Some(future), exchange }
     }
 }
 
@@ -110,7 +103,7 @@ pin_project! {
     pub struct ObserveFuture<F> {
         // Gone once it has ended.
         #[pin]
-        inner: Option<InContext<F>>,
+        inner: Option<F>,
         exchange: Exchange,
     }
 
@@ -119,8 +112,8 @@ pin_project! {
             let mut this = this.project();
             if this.inner.is_some() {
                 // What is given up still ends as a part of its request.
-                let _entered = this.exchange.context.clone().enter();
-                this.exchange.span.in_scope(|| this.inner.set(None));
+                let _within = this.exchange.enter();
+                this.inner.set(None);
             }
         }
     }
@@ -134,17 +127,16 @@ where
 
     fn poll(self: Pin<&mut Self>, cx: &mut TaskContext<'_>) -> Poll<Self::Output> {
         let mut this = self.project();
-        let failed = StatusCode::INTERNAL_SERVER_ERROR.as_u16();
-        let poll = || {
+        // OK because a future that panicked is not polled again: the panic goes on below.
+        let polled = catch_unwind(AssertUnwindSafe(|| {
+            let _within = this.exchange.enter();
             let inner = this.inner.as_mut().as_pin_mut();
             let polled = inner.expect("a future is not polled after it has ended").poll(cx);
             if polled.is_ready() {
                 this.inner.set(None);
             }
             polled
-        };
-        // OK because a future that panicked is not polled again: the panic goes on below.
-        let polled = catch_unwind(AssertUnwindSafe(|| this.exchange.span.in_scope(poll)));
+        }));
         match polled {
             Ok(Poll::Pending) => Poll::Pending,
             Ok(Poll::Ready(Ok(mut response))) => {
@@ -154,11 +146,11 @@ where
                 Poll::Ready(Ok(response))
             }
             Ok(Poll::Ready(Err(error))) => {
-                this.exchange.close(failed);
+                this.exchange.close(FAILED);
                 Poll::Ready(Err(error))
             }
             Err(panic) => {
-                this.exchange.close(failed);
+                this.exchange.close(FAILED);
                 resume_unwind(panic)
             }
         }

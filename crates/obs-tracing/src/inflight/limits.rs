@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use super::config::InFlightConfig;
-use super::time::nanoseconds;
+use crate::duration::nanoseconds;
 
 /// The settings as they are looked up, in nanoseconds.
 pub(super) struct Limits {

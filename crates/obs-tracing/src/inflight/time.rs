@@ -1,11 +1,12 @@
 //! The time that open spans are measured by, in nanoseconds since an arbitrary start.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use obs_model::Clock;
 
 use super::config::InFlightTime;
+use crate::duration::nanoseconds;
 
 /// A source of time that is read at every entering and leaving of a span.
 pub(crate) enum Time {
@@ -41,12 +42,6 @@ impl Time {
             Self::Clock(clock) => nanoseconds(clock.monotonic()),
         }
     }
-}
-
-/// A duration as the nanoseconds that it is compared with.
-pub(crate) fn nanoseconds(time: Duration) -> u64 {
-    // OK because a duration of more than five centuries is as good as endless.
-    u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
 }
 
 #[cfg(any(target_os = "linux", target_os = "android"))]

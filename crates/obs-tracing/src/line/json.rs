@@ -75,15 +75,15 @@ fn push_ids(scratch: &Scratch, out: &mut Vec<u8>, head: Head<'_>) {
 }
 
 /// Appends the trace and the span as members of the line.
-pub(super) fn push_place(out: &mut Vec<u8>, head: Head<'_>) {
+fn push_place(out: &mut Vec<u8>, head: Head<'_>) {
     if let Some(trace) = head.trace {
         out.extend_from_slice(b",\"traceId\":\"");
-        write::push_hex::<32>(out, trace.get());
+        out.extend_from_slice(&write::hex_128(trace.get()));
         out.push(b'"');
     }
     if let Some(span) = head.span {
         out.extend_from_slice(b",\"spanId\":\"");
-        write::push_hex::<16>(out, u128::from(span.get()));
+        out.extend_from_slice(&write::hex_64(span.get()));
         out.push(b'"');
     }
 }

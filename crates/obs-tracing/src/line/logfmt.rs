@@ -32,11 +32,11 @@ pub(super) fn render(
         if field == IdField::Correlation {
             if let Some(trace) = head.trace {
                 out.extend_from_slice(b" traceId=");
-                write::push_hex::<32>(out, trace.get());
+                out.extend_from_slice(&write::hex_128(trace.get()));
             }
             if let Some(span) = head.span {
                 out.extend_from_slice(b" spanId=");
-                write::push_hex::<16>(out, u128::from(span.get()));
+                out.extend_from_slice(&write::hex_64(span.get()));
             }
         }
     }

@@ -1,10 +1,15 @@
 //! Lines of which all but a few values are known beforehand: they are put together from parts that are ready.
 
+use std::ops::Range;
+use std::time::Duration;
+
+use obs_model::{FieldValue, Level, SpanId, Timestamp, TraceId};
+
 use super::write::{self, TimeWriter};
-use super::{END_ROOM, Head, LineRules, MAX_NAME, json};
+use super::{END_ROOM, LineRules, MAX_NAME};
+use crate::duration::nanoseconds;
 use crate::fields::keys::{FieldKind, IdField, Key};
 use crate::fields::{FieldBuffer, MAX_ID};
-use obs_model::{FieldValue, Level};
 
 /// What every line of one kind says.
 #[derive(Clone, Copy)]
@@ -17,18 +22,30 @@ pub(crate) struct Outline<'a> {
     pub(crate) path: &'a str,
 }
 
-/// The parts of a JSON line that one pipeline would write of an outline: between them stand the time, the ids, and how
-/// long the work took.
+/// The parts of a JSON line that one pipeline would write of an outline: between them stand the time, the correlation id,
+/// and how long the work took.
 pub(crate) struct Template {
     /// Whose rules it was made by.
     owner: u32,
     to_correlation: Vec<u8>,
+    /// With room for the digits of trace and span.
     to_duration: Vec<u8>,
     to_end: Vec<u8>,
 }
 
-/// The room for what is not in the parts: a time, three ids and a number.
-const VALUES: usize = 64 + MAX_ID + 128;
+/// What stands before the time.
+const TO_TIME: &[u8] = b"{\"timestamp\":\"";
+
+/// What comes after the correlation id, up to the digits of the trace.
+const TO_TRACE: &[u8] = b"\",\"traceId\":\"";
+const TRACE: Range<usize> = TO_TRACE.len()..TO_TRACE.len() + 32;
+
+/// What comes between the digits of the trace and those of the span.
+const TO_SPAN: &[u8] = b"\",\"spanId\":\"";
+const SPAN: Range<usize> = TRACE.end + TO_SPAN.len()..TRACE.end + TO_SPAN.len() + 16;
+
+/// The room for what is not in the parts: a time, an id and a number.
+const VALUES: usize = 64 + MAX_ID + 64;
 
 impl Template {
     /// `None` where such a line is not what these rules make of most: a field is secret, or something is cut.
@@ -58,12 +75,13 @@ impl Template {
         cut |= write::push_string(&mut to_correlation, outline.target, 0, MAX_NAME);
         to_correlation.extend_from_slice(b",\"");
         to_correlation.extend_from_slice(IdField::Correlation.name().as_bytes());
-        to_correlation.extend_from_slice(b"\":");
+        to_correlation.extend_from_slice(b"\":\"");
 
         let members: Vec<_> = fields.pairs().collect();
         let [status, duration, rest @ ..] = &*members else { return None };
-        let mut to_duration = b",\"metadata\":{".to_vec();
-        for part in [status.0, b":", status.1, b",", duration.0, b":"] {
+        let mut to_duration = Vec::new();
+        let ids = [TO_TRACE, &[b'0'; 32], TO_SPAN, &[b'0'; 16], b"\",\"metadata\":{"];
+        for part in ids.into_iter().chain([status.0, b":", status.1, b",", duration.0, b":"]) {
             to_duration.extend_from_slice(part);
         }
         let mut to_end = Vec::new();
@@ -89,18 +107,22 @@ impl Template {
         &self,
         out: &mut Vec<u8>,
         time: &mut TimeWriter,
-        head: Head<'_>,
+        at: Timestamp,
+        (trace, span): (TraceId, SpanId),
         correlation: &str,
-        duration_ms: f64,
+        took: Duration,
     ) {
-        out.extend_from_slice(b"{\"timestamp\":\"");
-        time.push(out, head.at);
+        out.extend_from_slice(TO_TIME);
+        time.push(out, at);
         out.extend_from_slice(&self.to_correlation);
-        // OK because a correlation id is shorter than what is kept of an id.
-        let _ = write::push_string(out, correlation, 0, MAX_ID);
-        json::push_place(out, head);
+        // OK because neither the characters of an id nor what stands in place of a secret is special in JSON.
+        out.extend_from_slice(correlation.as_bytes());
+        let start = out.len();
         out.extend_from_slice(&self.to_duration);
-        write::push_f64(out, duration_ms);
+        let written = &mut out[start..];
+        written[TRACE].copy_from_slice(&write::hex_128(trace.get()));
+        written[SPAN].copy_from_slice(&write::hex_64(span.get()));
+        write::push_milliseconds(out, nanoseconds(took));
         out.extend_from_slice(&self.to_end);
     }
 }

@@ -132,11 +132,11 @@ pub(super) fn render(
     }
     if let Some(trace) = head.trace {
         paint.key(b"traceId");
-        write::push_hex::<32>(paint.out, trace.get());
+        paint.out.extend_from_slice(&write::hex_128(trace.get()));
     }
     if let Some(span) = head.span {
         paint.key(b"spanId");
-        write::push_hex::<16>(paint.out, u128::from(span.get()));
+        paint.out.extend_from_slice(&write::hex_64(span.get()));
     }
 }
 

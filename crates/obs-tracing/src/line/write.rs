@@ -163,17 +163,69 @@ pub(crate) fn push_f64(out: &mut Vec<u8>, value: f64) {
     }
 }
 
-/// Appends the last `DIGITS` hexadecimal digits of `value`, in lower case; `DIGITS` is even.
-pub(crate) fn push_hex<const DIGITS: usize>(out: &mut Vec<u8>, value: u128) {
-    let bytes = value.to_be_bytes();
-    let mut digits = [0_u8; DIGITS];
-    let pairs = digits.as_chunks_mut::<2>().0;
-    for (pair, byte) in pairs.iter_mut().zip(&bytes[bytes.len() - DIGITS / 2..]) {
-        // Without a table, the compiler makes vector instructions of it.
-        *pair =
-            [byte >> 4, byte & 0xf].map(|digit| digit + if digit < 10 { b'0' } else { b'a' - 10 });
+/// Appends a whole number of nanoseconds as milliseconds: what [`push_f64`] writes of the number nearest to them.
+#[cfg(feature = "http")]
+pub(crate) fn push_milliseconds(out: &mut Vec<u8>, nanoseconds: u64) {
+    /// From here on a floating-point number has fewer digits than that.
+    const TOO_MANY: u64 = 1_000_000_000_000_000;
+    /// Below, it is written with an exponent.
+    const TOO_FEW: u64 = 10;
+    const MILLISECOND: u64 = 1_000_000;
+    if !(TOO_FEW..TOO_MANY).contains(&nanoseconds) {
+        return push_f64(out, nanoseconds as f64 / MILLISECOND as f64);
     }
-    out.extend_from_slice(&digits);
+    /// Where the point stands, from the end.
+    const POINT: usize = 6;
+    let mut text = [0_u8; 16];
+    let (mut from, mut end, mut rest) = (text.len(), text.len(), nanoseconds);
+    // One digit stands before the point and one behind it, whatever they are.
+    while rest > 0 || from + POINT + 1 >= text.len() {
+        let digit = b'0' + (rest % 10) as u8;
+        rest /= 10;
+        from -= 1;
+        text[from] = digit;
+        if text.len() - from == POINT {
+            from -= 1;
+            text[from] = b'.';
+        } else if digit == b'0' && from + 1 == end && text.len() - from < POINT {
+            end = from;
+        }
+    }
+    out.extend_from_slice(&text[from..end]);
+}
+
+/// The hexadecimal digits of `value`, in lower case.
+///
+/// Each digit is moved into a byte of its own, and all sixteen become letters at once: adding 6 to a digit carries into the
+/// upper half of its byte where it is one of the letters.
+fn hex_digits(value: u32) -> [u8; 8] {
+    const ONES: u64 = 0x0101_0101_0101_0101;
+    let mut spread = u64::from(value);
+    for (shift, mask) in
+        [(16, 0x0000_ffff_0000_ffff), (8, 0x00ff_00ff_00ff_00ff), (4, 0x0f0f_0f0f_0f0f_0f0f)]
+    {
+        spread = (spread | spread << shift) & mask;
+    }
+    let letters = (spread + ONES * 6) >> 4 & ONES;
+    (spread + ONES * u64::from(b'0') + letters * u64::from(b'a' - b'0' - 10)).to_be_bytes()
+}
+
+/// The sixteen hexadecimal digits of a number.
+pub(crate) fn hex_64(value: u64) -> [u8; 16] {
+    let mut digits = [0; 16];
+    let (first, second) = digits.split_at_mut(8);
+    first.copy_from_slice(&hex_digits((value >> 32) as u32));
+    second.copy_from_slice(&hex_digits(value as u32));
+    digits
+}
+
+/// The hexadecimal digits of a number of 128 bits.
+pub(crate) fn hex_128(value: u128) -> [u8; 32] {
+    let mut digits = [0; 32];
+    let (first, second) = digits.split_at_mut(16);
+    first.copy_from_slice(&hex_64((value >> 64) as u64));
+    second.copy_from_slice(&hex_64(value as u64));
+    digits
 }
 
 /// Appends formatted text as it is.
@@ -183,29 +235,41 @@ pub(crate) fn push_display(out: &mut Vec<u8>, text: std::fmt::Arguments<'_>) {
     let _ = out.write_fmt(text);
 }
 
-/// Writes times in RFC 3339 and keeps the part up to the second, which most lines share with the one before.
+/// Writes times in RFC 3339 and keeps the last one, of which most lines share all or all but the milliseconds.
 #[derive(Default)]
 pub(crate) struct TimeWriter {
-    second: Option<i64>,
-    prefix: Vec<u8>,
+    at: Option<Timestamp>,
+    text: Vec<u8>,
 }
 
 impl TimeWriter {
     /// Appends a time in UTC with milliseconds.
     pub(crate) fn push(&mut self, out: &mut Vec<u8>, at: Timestamp) {
-        let second = at.as_millis().div_euclid(1_000);
-        if self.second != Some(second) {
-            self.prefix.clear();
-            push_display(&mut self.prefix, format_args!("{at}"));
-            // OK because the text always ends with three digits and `Z`.
-            self.prefix.truncate(self.prefix.len().saturating_sub(4));
-            self.second = Some(second);
+        if self.at != Some(at) {
+            self.change(at);
         }
-        out.extend_from_slice(&self.prefix);
-        let millis = at.as_millis().rem_euclid(1_000) as u16;
-        let digits = [millis / 100, millis / 10 % 10, millis % 10].map(|digit| b'0' + digit as u8);
-        out.extend_from_slice(&digits);
-        out.push(b'Z');
+        out.extend_from_slice(&self.text);
+    }
+
+    fn change(&mut self, at: Timestamp) {
+        let second = |at: Timestamp| at.as_millis().div_euclid(1_000);
+        let is_near = self.at.is_some_and(|kept| second(kept) == second(at));
+        match self.text.last_chunk_mut::<4>() {
+            // OK because the text always ends with three digits and `Z`.
+            Some([hundreds, tens, ones, _]) if is_near => {
+                let millis = at.as_millis().rem_euclid(1_000) as u16;
+                for (digit, value) in
+                    [(hundreds, millis / 100), (tens, millis / 10 % 10), (ones, millis % 10)]
+                {
+                    *digit = b'0' + value as u8;
+                }
+            }
+            _ => {
+                self.text.clear();
+                push_display(&mut self.text, format_args!("{at}"));
+            }
+        }
+        self.at = Some(at);
     }
 }
 
@@ -236,7 +300,6 @@ mod tests {
         ] {
             assert_eq!(written(|out| push_f64(out, value)), expected);
         }
-        assert_eq!(written(|out| push_hex::<4>(out, 0xabc)), "0abc");
     }
 
     #[test]
@@ -257,6 +320,24 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn hexadecimal_digits_are_those_of_the_standard_library(high: u64, low: u64) {
+            let value = u128::from(high) << 64 | u128::from(low);
+            prop_assert_eq!(hex_128(value).to_vec(), format!("{value:032x}").into_bytes());
+        }
+
+        #[cfg(feature = "http")]
+        #[test]
+        fn milliseconds_are_written_as_the_number_nearest_to_them_is(
+            digits in 0_u32..19,
+            number: u64,
+        ) {
+            for number in [number % 10_u64.pow(digits), number % 1_000 * 10_u64.pow(digits % 16)] {
+                let expected = written(|out| push_f64(out, number as f64 / 1e6));
+                prop_assert_eq!(written(|out| push_milliseconds(out, number)), expected, "{}", number);
+            }
+        }
+
         #[test]
         fn any_text_reads_back(text in any::<String>()) {
             let json = written(|out| { push_string(out, &text, 0, usize::MAX); });

@@ -12,6 +12,7 @@ use tracing::field::Empty;
 use tracing::{Instrument, Span};
 
 use super::Members;
+use crate::duration::milliseconds;
 use crate::spans::ids::SpanIds;
 use crate::task::set_attribute;
 
@@ -254,7 +255,7 @@ impl TraceSpan {
     /// Ends it and says how long it was open. It is exported when no span within is open any more.
     pub fn finish(self) -> Duration {
         let took = self.started.elapsed();
-        self.span.record("duration_ms", took.as_secs_f64() * 1_000.0);
+        self.span.record("duration_ms", milliseconds(took));
         took
     }
 }

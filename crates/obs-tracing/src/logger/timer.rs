@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use obs_model::Level;
 
 use super::{LogDetails, Logger};
+use crate::duration::milliseconds;
 
 /// An operation that is being measured; made by [`Logger::start_timer`]. Dropped without an end, it says nothing.
 #[derive(Debug)]
@@ -43,7 +44,7 @@ impl Timer {
     /// ```
     pub fn end_with(self, level: Level, details: LogDetails<'_>) -> Duration {
         let took = self.started.elapsed();
-        let duration_ms = took.as_secs_f64() * 1_000.0;
+        let duration_ms = milliseconds(took);
         let details = details.operation(&self.name).with("duration_ms", duration_ms);
         self.logger.log(level, "operation timed", details);
         took

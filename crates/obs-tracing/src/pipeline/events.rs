@@ -14,6 +14,7 @@ use crate::baggage::BaggageRules;
 use crate::config::LogFormat;
 use crate::counters;
 use crate::db::sqlx::SQLX_TARGET;
+use crate::duration::milliseconds;
 use crate::fields::keys::{Key, keys_of};
 use crate::fields::{FieldRules, FieldVisitor};
 use crate::line::record;
@@ -211,7 +212,7 @@ impl EventLog {
 /// Takes the time of a line that is timed.
 pub(super) fn record_time(started: Option<Instant>) {
     if let Some(started) = started {
-        let took = started.elapsed().as_secs_f64() * 1_000.0;
+        let took = milliseconds(started.elapsed());
         metrics::histogram!("log_processing_duration_ms").record(took);
     }
 }

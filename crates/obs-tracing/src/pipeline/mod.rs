@@ -5,9 +5,9 @@ pub(crate) mod control;
 mod events;
 pub(crate) mod filter;
 pub(crate) mod queue;
-pub(crate) mod shard;
 #[cfg(feature = "http")]
-mod templated;
+mod request;
+pub(crate) mod shard;
 pub(crate) mod thread;
 
 use std::any::TypeId;
@@ -17,6 +17,7 @@ use std::time::Duration;
 #[cfg(feature = "log")]
 use std::time::Instant;
 
+use obs_model::Context;
 #[cfg(feature = "otlp")]
 use tracing_core::Level;
 use tracing_core::span::{Attributes, Current, Id, Record};
@@ -26,6 +27,8 @@ use tracing_subscriber::layer::{Layer, Layered, SubscriberExt};
 
 pub(crate) use events::{EventLog, SinkQueue, next_owner};
 use filter::LevelControl;
+#[cfg(feature = "http")]
+pub(crate) use request::{NewRequest, Request};
 
 #[cfg(feature = "log")]
 use queue::CloseOnDrop;
@@ -33,13 +36,13 @@ use queue::CloseOnDrop;
 use crate::baggage::BaggageRules;
 #[cfg(feature = "otlp")]
 use crate::fields::EventVisitor;
-use crate::fields::{FieldRules, RawVisitor};
+use crate::fields::{FieldRules, RawFields, RawVisitor};
 use crate::inflight::Watch;
 #[cfg(feature = "otlp")]
 use crate::otlp::Export;
 use crate::sampling::Sampling;
 use crate::spans::ids::SpanIds;
-use crate::spans::{self, NewSpan, SpanKey, SpanMetrics, SpanTable};
+use crate::spans::{self, KnownFields, NewSpan, SpanKey, SpanMetrics, SpanState, SpanTable};
 use crate::traces::{Closing, Recorder};
 
 /// How long who calls `flush` of the `log` crate waits.
@@ -83,6 +86,22 @@ pub(crate) struct PipelineParts {
     pub(crate) propagators: Vec<crate::http::Propagator>,
     #[cfg(feature = "otlp")]
     pub(crate) export: Option<Export>,
+}
+
+/// A span that is about to be opened.
+struct Opening<'a> {
+    ids: SpanIds,
+    metadata: &'static Metadata<'static>,
+    /// The enclosing span, whose reference is handed over.
+    parent: Option<SpanKey>,
+    /// The span that began the trace here, if that is another one.
+    root: Option<SpanKey>,
+    /// What the work is for, unless that is the current context.
+    context: Option<&'a Context>,
+    /// When it begins by the pipeline's clock, where somebody has looked at it.
+    began: Option<Duration>,
+    /// Fields that come before those that it is filled with.
+    known: Option<KnownFields>,
 }
 
 impl Pipeline {
@@ -135,13 +154,32 @@ impl Pipeline {
         spans::innermost(self.spans.owner)
     }
 
+    /// Makes a span the innermost one of this thread, without a note of when.
+    pub(crate) fn enter_unwatched(&self, key: SpanKey) {
+        spans::enter(self.spans.owner, key);
+        #[cfg(feature = "otlp")]
+        if let Some((export, stand_in)) = self.followed(key) {
+            export.enter(&stand_in);
+        }
+    }
+
+    /// Undoes [`Pipeline::enter_unwatched`].
+    pub(crate) fn exit_unwatched(&self, key: SpanKey) {
+        spans::exit(self.spans.owner, key);
+        #[cfg(feature = "otlp")]
+        if let Some((export, stand_in)) = self.followed(key) {
+            export.exit(&stand_in);
+        }
+    }
+
     /// The span that stands for `key` where OpenTelemetry's current context follows the spans that are entered.
     #[cfg(feature = "otlp")]
+    #[inline]
     fn followed(&self, key: SpanKey) -> Option<(&Export, Id)> {
-        let export = self.export.as_ref().filter(|export| export.follows_spans())?;
         if !key.is_exported() {
             return None;
         }
+        let export = self.export.as_ref().filter(|export| export.follows_spans())?;
         let stand_in = self.spans.with(key, |state| state.stand_in.clone()).flatten()?;
         Some((export, stand_in))
     }
@@ -183,7 +221,74 @@ impl Pipeline {
         (is_kept || self.measured.is_some()).then(|| self.events.clock.monotonic())
     }
 
-    fn close(&self, key: SpanKey) -> Option<SpanKey> {
+    /// Opens a span with the fields that `fill` gives it; `None` when too many are open, which is counted.
+    fn open(&self, opening: Opening<'_>, fill: impl FnOnce(&mut RawFields)) -> Option<SpanKey> {
+        let Opening { ids, metadata, parent, root, context, began, mut known } = opening;
+        #[cfg(feature = "otlp")]
+        let exported = self.recorder.as_ref().is_some_and(|to| to.may_export(ids.sampled))
+            && !thread::is_suppressed();
+        #[cfg(not(feature = "otlp"))]
+        let exported = false;
+        let watched_since = self.watch.as_ref().map(|watch| watch.now());
+        let recorder = self.recorder.as_ref().filter(|recorder| recorder.keeps(exported));
+        let is_kept = recorder.is_some();
+        let began = began.or_else(|| self.span_time(is_kept));
+        // What is kept is kept as it was given.
+        let given = if is_kept { known.take() } else { None };
+        let new =
+            NewSpan { ids, metadata, parent, root, exported, watched_since, began, is_kept, known };
+        let opened = self.spans.open(new, |raw| {
+            if let Some(recorder) = recorder {
+                match context {
+                    Some(context) => recorder.add_context(context, raw),
+                    None => Context::with_current(|context| recorder.add_context(context, raw)),
+                }
+            }
+            if let Some(known) = &given {
+                known.put(&mut RawVisitor { rules: self.field_rules(), raw });
+            }
+            fill(raw);
+        });
+        if opened.is_none() {
+            metrics::counter!("obskit_spans_dropped_total", "reason" => "too_many_open")
+                .increment(1);
+        }
+        #[cfg(feature = "otlp")]
+        if let Some(export) = &self.export
+            && exported
+            && export.follows_spans()
+            && let Some(key) = opened
+        {
+            export.open(key);
+        }
+        opened
+    }
+
+    /// Gives a reference to a span back and closes it if that was the last, as [`Pipeline::close`] does, and then those
+    /// that it kept open; whether it was the last.
+    fn release(
+        &self,
+        key: SpanKey,
+        took: Option<Duration>,
+        touch: impl FnOnce(&mut SpanState),
+    ) -> bool {
+        if !self.spans.release(key) {
+            return false;
+        }
+        let mut parent = self.close(key, took, touch);
+        while let Some(key) = parent {
+            parent = if self.spans.release(key) { self.close(key, None, |_| ()) } else { None };
+        }
+        true
+    }
+
+    /// Closes a span after a last `touch`. How long it `took` is measured unless somebody has done so.
+    fn close(
+        &self,
+        key: SpanKey,
+        took: Option<Duration>,
+        touch: impl FnOnce(&mut SpanState),
+    ) -> Option<SpanKey> {
         #[cfg(feature = "otlp")]
         let closing = self.closing(key);
         #[cfg(not(feature = "otlp"))]
@@ -192,7 +297,9 @@ impl Pipeline {
             self.filter.try_close(key.id());
         }
         let ((place, took, failed, lost), parent) = self.spans.close(key, |state| {
-            let took = state.began.map(|began| self.events.clock.monotonic().saturating_sub(began));
+            touch(state);
+            let measure = |began| self.events.clock.monotonic().saturating_sub(began);
+            let took = state.began.map(|began| took.unwrap_or_else(|| measure(began)));
             let recorder = self.recorder.as_ref().filter(|_| state.is_kept);
             let lost =
                 recorder.zip(took).map(|(recorder, took)| recorder.close(state, took, closing));
@@ -247,42 +354,22 @@ impl Subscriber for Pipeline {
         let enclosing =
             parent.and_then(|key| self.spans.with(key, |state| (state.ids, state.root.or(parent))));
         let (enclosing, root) = enclosing.unzip();
-        let ids = SpanIds::open(enclosing, attributes.metadata().name(), self.sampling.as_ref());
-        #[cfg(feature = "otlp")]
-        let exported = self.recorder.as_ref().is_some_and(|to| to.may_export(ids.sampled))
-            && !thread::is_suppressed();
-        #[cfg(not(feature = "otlp"))]
-        let exported = false;
-        let watched_since = self.watch.as_ref().map(|watch| watch.now());
-        let recorder = self.recorder.as_ref().filter(|recorder| recorder.keeps(exported));
-        let is_kept = recorder.is_some();
-        let began = self.span_time(is_kept);
         let metadata = attributes.metadata();
+        let ids = SpanIds::open(enclosing, metadata.name(), self.sampling.as_ref());
         // A span of another trace than the enclosing one's begins that trace here.
         let root = root.flatten().filter(|_| ids.parent.is_some_and(|parent| !parent.remote));
-        let new = NewSpan { ids, metadata, parent, root, exported, watched_since, began, is_kept };
-        let opened = self.spans.open(new, |raw| {
-            if let Some(recorder) = recorder {
-                recorder.add_context(raw);
-            }
+        let (context, began, known) = (None, None, None);
+        let opening = Opening { ids, metadata, parent, root, context, began, known };
+        let opened = self.open(opening, |raw| {
             attributes.record(&mut RawVisitor { rules: self.field_rules(), raw });
         });
         let Some(key) = opened else {
-            metrics::counter!("obskit_spans_dropped_total", "reason" => "too_many_open")
-                .increment(1);
             if let Some(parent) = parent {
                 self.try_close(parent.id());
             }
             return SpanKey::NONE.id();
         };
         let id = key.id();
-        #[cfg(feature = "otlp")]
-        if let Some(export) = &self.export
-            && exported
-            && export.follows_spans()
-        {
-            export.open(key);
-        }
         if self.control.is_dynamic() {
             NEXT_ID.set(Some(id.into_u64()));
             self.filter.new_span(attributes);
@@ -336,14 +423,10 @@ impl Subscriber for Pipeline {
 
     fn enter(&self, id: &Id) {
         let key = SpanKey::of(id);
-        spans::enter(self.spans.owner, key);
         if let Some(watch) = &self.watch {
             watch.enter(key);
         }
-        #[cfg(feature = "otlp")]
-        if let Some((export, stand_in)) = self.followed(key) {
-            export.enter(&stand_in);
-        }
+        self.enter_unwatched(key);
         if self.control.is_dynamic() {
             self.filter.enter(id);
         }
@@ -351,13 +434,9 @@ impl Subscriber for Pipeline {
 
     fn exit(&self, id: &Id) {
         let key = SpanKey::of(id);
-        spans::exit(self.spans.owner, key);
+        self.exit_unwatched(key);
         if let Some(watch) = &self.watch {
             watch.leave(key);
-        }
-        #[cfg(feature = "otlp")]
-        if let Some((export, stand_in)) = self.followed(key) {
-            export.exit(&stand_in);
         }
         if self.control.is_dynamic() {
             self.filter.exit(id);
@@ -371,15 +450,7 @@ impl Subscriber for Pipeline {
     }
 
     fn try_close(&self, id: Id) -> bool {
-        let key = SpanKey::of(&id);
-        if !self.spans.release(key) {
-            return false;
-        }
-        let mut parent = self.close(key);
-        while let Some(key) = parent {
-            parent = if self.spans.release(key) { self.close(key) } else { None };
-        }
-        true
+        self.release(SpanKey::of(&id), None, |_| ())
     }
 
     fn current_span(&self) -> Current {

@@ -6,6 +6,8 @@ use std::hash::BuildHasher;
 
 use obs_model::{Context, SpanId, TraceId};
 
+#[cfg(feature = "http")]
+use crate::incoming::Caller;
 use crate::pipeline::Pipeline;
 use crate::sampling::Sampling;
 use crate::spans::{SpanKey, SpanState};
@@ -67,6 +69,23 @@ impl SpanIds {
                 Self { trace, span, parent: None, sampled }
             }
         }
+    }
+
+    /// Decides the ids of the span of work that came from outside, without a look at what is current.
+    #[cfg(feature = "http")]
+    pub(crate) fn of_work(
+        caller: Option<Caller>,
+        name: &str,
+        route: &str,
+        sampling: Option<&Sampling>,
+    ) -> Self {
+        let (parent, said) = caller.map_or((None, None), |caller| (caller.parent, caller.sampled));
+        let (trace, parent) = match parent {
+            Some((trace, span)) => (trace, Some(Parent { span, remote: true })),
+            None => (random_trace_id(), None),
+        };
+        let sampled = incoming::takes(sampling, said, trace, name, route);
+        Self { trace, span: random_span_id(), parent, sampled }
     }
 
     /// The ids of a span, if obskit's layer is installed and keeps it.
@@ -159,15 +178,26 @@ mod incoming {
     pub(super) fn is_sampled(sampling: Option<&Sampling>, trace: TraceId, name: &str) -> bool {
         match (SAID.get(), sampling) {
             (Some(Said::Here(sampled)), _) => sampled,
-            (Some(Said::ByCaller(said)), None) => said.unwrap_or(false),
-            (None, None) => false,
-            (Some(Said::ByCaller(Some(sampled))), Some(sampling)) if sampling.follows_callers() => {
-                sampled
-            }
-            (Some(Said::ByCaller(_)), Some(sampling)) => {
-                ROUTE.with_borrow(|route| sampling.takes(trace, name, Some(route)))
+            (Some(Said::ByCaller(said)), sampling) => {
+                ROUTE.with_borrow(|route| takes(sampling, said, trace, name, route))
             }
             (None, Some(sampling)) => sampling.takes(trace, name, None),
+            (None, None) => false,
+        }
+    }
+
+    /// Whether the trace of work is sampled about which its caller said something, or nothing.
+    pub(super) fn takes(
+        sampling: Option<&Sampling>,
+        said: Option<bool>,
+        trace: TraceId,
+        name: &str,
+        route: &str,
+    ) -> bool {
+        match (said, sampling) {
+            (said, None) => said.unwrap_or(false),
+            (Some(sampled), Some(sampling)) if sampling.follows_callers() => sampled,
+            (_, Some(sampling)) => sampling.takes(trace, name, Some(route)),
         }
     }
 }

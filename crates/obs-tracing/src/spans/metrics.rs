@@ -7,6 +7,7 @@ use metrics::{Counter, Histogram};
 use tracing_core::Metadata;
 
 use crate::counters::recorder_address;
+use crate::duration::milliseconds;
 use crate::names::CodeNames;
 
 /// The places in the code whose handles a thread keeps at hand; one more takes the place of another.
@@ -44,7 +45,7 @@ impl SpanMetrics {
             if failed {
                 handles.errors.increment(1);
             }
-            handles.duration_ms.record(took.as_secs_f64() * 1_000.0);
+            handles.duration_ms.record(milliseconds(took));
         };
         let address = std::ptr::from_ref(place).addr();
         let slot = ((address >> 4) ^ (address >> 12)) % KEPT;

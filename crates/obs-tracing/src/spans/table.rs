@@ -1,6 +1,6 @@
 //! The table of open spans.
 
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -11,8 +11,9 @@ use tracing_core::span::Id;
 
 use super::free;
 use super::ids::SpanIds;
+use super::known::KnownFields;
 use crate::fields::keys::keys_of;
-use crate::fields::{FieldBuffer, FieldRules, RawFields};
+use crate::fields::{FieldBuffer, FieldRules, RawFields, RawVisitor};
 use crate::inflight::Activity;
 #[cfg(feature = "otlp")]
 use crate::traces::Story;
@@ -83,6 +84,8 @@ pub(crate) struct NewSpan {
     pub(crate) began: Option<Duration>,
     /// Whether something is kept of it when it closes.
     pub(crate) is_kept: bool,
+    /// Fields that are not written down yet, if there are any.
+    pub(crate) known: Option<KnownFields>,
 }
 
 /// What is known of an open span.
@@ -101,7 +104,9 @@ pub(crate) struct SpanState {
     changed: bool,
     /// Whether it reported an error.
     pub(crate) failed: bool,
-    /// Those of the span's own fields that no line needed yet.
+    /// Those of the span's own fields that are not even written down: they come before all others.
+    known: Option<KnownFields>,
+    /// Those that no line needed yet.
     raw: RawFields,
     /// The others, rendered.
     rendered: FieldBuffer,
@@ -118,6 +123,7 @@ pub(crate) struct SpanState {
 impl SpanState {
     /// The span's own fields.
     pub(crate) fn fields(&mut self, rules: &FieldRules) -> &mut FieldBuffer {
+        self.put_known(rules);
         if !self.raw.is_empty()
             && let Some(place) = self.metadata
         {
@@ -136,10 +142,10 @@ impl SpanState {
         &mut self.rendered
     }
 
-    /// Whether it stands alone and has the values that it was opened with, and no others.
-    #[cfg(feature = "http")]
-    pub(crate) fn is_as_opened(&self) -> bool {
-        !self.changed && self.parent.is_none()
+    fn put_known(&mut self, rules: &FieldRules) {
+        if let Some(known) = self.known.take() {
+            known.put(&mut RawVisitor { rules, raw: &mut self.raw });
+        }
     }
 
     /// Sets the field `status`, if the span has one and anybody will look at it once it is closed.
@@ -181,6 +187,7 @@ impl SpanState {
             let status = self.metadata.and_then(|place| place.fields().field("otel.status_code"));
             status.is_some_and(|status| later.text(status.index()) == Some("ERROR"))
         };
+        self.put_known(rules);
         self.raw.append(later);
         if self.raw.is_full(rules) {
             self.fields(rules);
@@ -188,13 +195,16 @@ impl SpanState {
     }
 }
 
-// In this order, so that what every entering and leaving needs is together.
-#[repr(C)]
+// In this order, so that what every entering and leaving needs is together, and apart from its neighbours, which other
+// threads are in, by two cache lines, because processors fetch them in pairs.
+#[repr(C, align(128))]
 struct Slot {
     /// The generation in the upper half, and how many references there are in the lower.
     life: AtomicU64,
     /// What happened to the span, if open spans are watched.
     activity: Activity,
+    /// Whether the span got values after it was opened.
+    changed: AtomicBool,
     state: Mutex<SpanState>,
 }
 
@@ -240,6 +250,8 @@ impl SpanTable {
         state.began = new.began;
         state.is_kept = new.is_kept;
         state.changed = false;
+        slot.changed.store(false, Ordering::Relaxed);
+        state.known = new.known;
         fill(&mut state.raw);
         if let Some(at) = new.watched_since {
             slot.activity.open(at);
@@ -282,6 +294,7 @@ impl SpanTable {
         let seen = look(&mut state);
         let parent = state.parent.take();
         state.metadata = None;
+        state.known = None;
         let kept = state.raw.capacity() + state.rendered.capacity() + state.settled.capacity();
         if kept > KEPT_BYTES {
             (state.raw, state.rendered, state.settled) = Default::default();
@@ -308,9 +321,23 @@ impl SpanTable {
         key: SpanKey,
         look: impl FnOnce(&mut SpanState) -> R,
     ) -> Option<R> {
-        let mut state = self.slot(key)?.state.lock();
+        let slot = self.slot(key)?;
+        let mut state = slot.state.lock();
         let open = state.generation == key.generation && state.metadata.is_some();
-        open.then(|| look(&mut state))
+        let seen = open.then(|| look(&mut state));
+        if state.changed {
+            slot.changed.store(true, Ordering::Relaxed);
+        }
+        seen
+    }
+
+    /// Whether a span that stays open meanwhile has the values that it was opened with, and no others.
+    #[cfg(feature = "http")]
+    pub(crate) fn is_as_opened(&self, key: SpanKey) -> bool {
+        self.slot(key).is_some_and(|slot| {
+            let is_it = generation(slot.life.load(Ordering::Relaxed)) == key.generation;
+            is_it && !slot.changed.load(Ordering::Relaxed)
+        })
     }
 
     /// What happened to an open span; `None` when there is no such span.
@@ -380,6 +407,7 @@ impl Slot {
         Self {
             life: AtomicU64::new(0),
             activity: Activity::default(),
+            changed: AtomicBool::new(false),
             state: Mutex::new(SpanState {
                 generation: 0,
                 ids: SpanIds::PLACEHOLDER,
@@ -390,6 +418,7 @@ impl Slot {
                 is_kept: false,
                 changed: false,
                 failed: false,
+                known: None,
                 raw: RawFields::default(),
                 rendered: FieldBuffer::default(),
                 settled: RawFields::default(),
@@ -456,6 +485,7 @@ mod tests {
             watched_since: None,
             began: None,
             is_kept: false,
+            known: None,
         };
         table.open(new, |_| {})
     }

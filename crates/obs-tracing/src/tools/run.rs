@@ -11,6 +11,7 @@ use tracing::field::Empty;
 use tracing::{Instrument, Span};
 
 use super::meta::{self, Meta};
+use crate::duration::milliseconds;
 use crate::incoming::Incoming;
 use crate::names::NameCap;
 use crate::operation::{Ended, Observer, watch};
@@ -245,7 +246,7 @@ impl Run {
 impl<T, E: fmt::Display> Observer<T, E> for Run {
     fn end(self, how: Ended<'_, T, E>) {
         let took = self.started.elapsed();
-        let duration_ms = took.as_secs_f64() * 1_000.0;
+        let duration_ms = milliseconds(took);
         metrics::counter!(
             self.families.ended.clone(),
             "tool_name" => self.tool.clone(), "status" => how.status()

@@ -100,24 +100,22 @@ impl Recorder {
     }
 
     /// Adds whom the span is for.
-    pub(crate) fn add_context(&self, raw: &mut RawFields) {
+    pub(crate) fn add_context(&self, context: &Context, raw: &mut RawFields) {
         if self.memory.is_none() {
             return;
         }
-        Context::with_current(|context| {
-            if let Some(correlation) = context.correlation() {
-                raw.put_context(IdField::Correlation, correlation.as_str());
+        if let Some(correlation) = context.correlation() {
+            raw.put_context(IdField::Correlation, correlation.as_str());
+        }
+        for (field, value) in [
+            (IdField::User, context.user()),
+            (IdField::Organization, context.organization()),
+            (IdField::Session, context.session()),
+        ] {
+            if let Some(value) = value {
+                raw.put_context(field, value);
             }
-            for (field, value) in [
-                (IdField::User, context.user()),
-                (IdField::Organization, context.organization()),
-                (IdField::Session, context.session()),
-            ] {
-                if let Some(value) = value {
-                    raw.put_context(field, value);
-                }
-            }
-        });
+        }
     }
 
     /// The wall-clock time of something that happens now, in nanoseconds after the epoch.

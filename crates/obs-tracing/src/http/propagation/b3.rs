@@ -56,8 +56,8 @@ pub(super) fn read_multi(headers: &HeaderMap) -> Option<Caller> {
 
 fn digits(parent: Parent) -> (Vec<u8>, Vec<u8>, &'static [u8]) {
     let (mut trace, mut span) = (Vec::with_capacity(52), Vec::with_capacity(16));
-    write::push_hex::<32>(&mut trace, parent.trace.get());
-    write::push_hex::<16>(&mut span, u128::from(parent.span.get()));
+    trace.extend_from_slice(&write::hex_128(parent.trace.get()));
+    span.extend_from_slice(&write::hex_64(parent.span.get()));
     (trace, span, if parent.sampled { b"1" } else { b"0" })
 }
 

@@ -23,9 +23,9 @@ pub(super) fn read(headers: &HeaderMap) -> Option<Caller> {
 
 pub(super) fn write(parent: Parent, headers: &mut HeaderMap) {
     let mut text = Vec::with_capacity(53);
-    write::push_hex::<32>(&mut text, parent.trace.get());
+    text.extend_from_slice(&write::hex_128(parent.trace.get()));
     text.push(b':');
-    write::push_hex::<16>(&mut text, u128::from(parent.span.get()));
+    text.extend_from_slice(&write::hex_64(parent.span.get()));
     text.extend_from_slice(if parent.sampled { b":0:1" } else { b":0:0" });
     insert(headers, NAME, &text);
 }

@@ -1,17 +1,22 @@
 //! The `traceparent` header of W3C Trace Context.
 
-use http::{HeaderMap, HeaderName};
+use http::{HeaderMap, HeaderName, HeaderValue};
 
 use super::{Caller, Parent, insert, single};
 
 /// The header's name.
-pub(crate) const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
+pub(crate) const TRACEPARENT: &str = "traceparent";
 
-pub(super) fn read(headers: &HeaderMap) -> Option<Caller> {
-    let parent = Parent::parse(single(headers, &TRACEPARENT)?.as_bytes())?;
+/// What its value says.
+pub(in crate::http) fn parse(value: &HeaderValue) -> Option<Caller> {
+    let parent = Parent::parse(value.as_bytes())?;
     Some(Caller { parent: Some((parent.trace, parent.span)), sampled: Some(parent.sampled) })
 }
 
+pub(super) fn read(headers: &HeaderMap) -> Option<Caller> {
+    parse(single(headers, TRACEPARENT)?)
+}
+
 pub(super) fn write(parent: Parent, headers: &mut HeaderMap) {
-    insert(headers, TRACEPARENT, &parent.to_bytes());
+    insert(headers, HeaderName::from_static(TRACEPARENT), &parent.to_bytes());
 }

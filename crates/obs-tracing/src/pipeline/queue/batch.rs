@@ -65,14 +65,17 @@ impl Batch {
         self.bytes.len() + self.heads.len() * size_of::<LineHead>()
     }
 
-    /// Forgets the lines and keeps room for about so many bytes.
+    /// Forgets the lines and keeps room for about so many bytes, or for twice as much as there was: the next ones are
+    /// likely to be as many, and memory that is given back and asked for again costs more than the lines.
     pub(super) fn clear(&mut self, kept: usize) {
-        self.bytes.clear();
-        self.bytes.shrink_to(kept);
-        self.marks.clear();
-        self.marks.shrink_to(kept / size_of::<Mark>());
-        self.heads.clear();
-        self.heads.shrink_to(kept / size_of::<LineHead>());
+        fn clear<T>(values: &mut Vec<T>, kept: usize) {
+            let twice = values.len() * 2;
+            values.clear();
+            values.shrink_to(twice.max(kept / size_of::<T>()));
+        }
+        clear(&mut self.bytes, kept);
+        clear(&mut self.marks, kept);
+        clear(&mut self.heads, kept);
         self.by_level = Default::default();
     }
 

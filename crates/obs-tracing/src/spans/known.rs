@@ -1,0 +1,24 @@
+//! Fields that are known without being written down: most spans of requests end before anybody looks at them.
+
+use obs_model::CorrelationId;
+
+use crate::fields::RawVisitor;
+
+/// The fields that a span was opened with.
+#[derive(Clone, Debug)]
+pub(crate) struct KnownFields {
+    pub(crate) correlation: CorrelationId,
+    pub(crate) texts: [&'static str; 3],
+    /// The indices of the fields: that of the correlation id, and those of the texts.
+    pub(crate) fields: &'static [usize; 4],
+}
+
+impl KnownFields {
+    /// Writes them down.
+    pub(crate) fn put(&self, visitor: &mut RawVisitor<'_>) {
+        let texts = [self.correlation.as_str()].into_iter().chain(self.texts);
+        for (field, text) in self.fields.iter().zip(texts) {
+            visitor.put_str(*field, text);
+        }
+    }
+}
