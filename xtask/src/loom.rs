@@ -10,7 +10,12 @@ pub(crate) fn run() -> Outcome {
         .map_or_else(|| root().join("target"), PathBuf::from)
         .join("loom");
     let target = target.to_string_lossy();
-    let command =
-        ["test", "--release", "--package", "obs-metrics", "--lib", "--target-dir", &target];
-    cargo_with(&[("RUSTFLAGS", "--cfg obskit_loom")], command.into_iter().chain(["model"]))
+    for (package, features) in
+        [("obs-metrics", None), ("obs-tracing", Some("--no-default-features"))]
+    {
+        let command = ["test", "--release", "--package", package, "--lib", "--target-dir", &target];
+        let command = command.into_iter().chain(features).chain(["model"]);
+        cargo_with(&[("RUSTFLAGS", "--cfg obskit_loom")], command)?;
+    }
+    Ok(())
 }

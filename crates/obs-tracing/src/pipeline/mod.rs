@@ -42,7 +42,7 @@ use crate::inflight::Watch;
 use crate::otlp::Export;
 use crate::sampling::Sampling;
 use crate::spans::ids::SpanIds;
-use crate::spans::{self, KnownFields, NewSpan, SpanKey, SpanMetrics, SpanState, SpanTable};
+use crate::spans::{self, KnownFields, Last, NewSpan, SpanKey, SpanMetrics, SpanState, SpanTable};
 use crate::traces::{Closing, Recorder};
 
 /// How long who calls `flush` of the `log` crate waits.
@@ -186,12 +186,9 @@ impl Pipeline {
 
     /// What is known of a span that is closing, beside its state.
     #[cfg(feature = "otlp")]
-    fn closing(&self, key: SpanKey) -> Closing {
+    fn closing(&self, key: SpanKey, state: &mut SpanState) -> Closing {
         let exported = key.is_exported();
-        let stand_in = match exported {
-            true => self.spans.with(key, |state| state.stand_in.take()).flatten(),
-            false => None,
-        };
+        let stand_in = if exported { state.stand_in.take() } else { None };
         let said = stand_in.zip(self.export.as_ref()).and_then(|(id, export)| export.close(id));
         Closing { exported, key, said }
     }
@@ -264,48 +261,40 @@ impl Pipeline {
         opened
     }
 
-    /// Gives a reference to a span back and closes it if that was the last, as [`Pipeline::close`] does, and then those
-    /// that it kept open; whether it was the last.
+    /// Gives a reference to a span back and closes it if that was the last, after a last `touch`, and then those that it
+    /// kept open; whether it was the last.
     fn release(
         &self,
         key: SpanKey,
         took: Option<Duration>,
         touch: impl FnOnce(&mut SpanState),
     ) -> bool {
-        if !self.spans.release(key) {
-            return false;
-        }
-        let mut parent = self.close(key, took, touch);
+        let Some(mut last) = self.spans.release(key) else { return false };
+        touch(last.state());
+        let mut parent = self.close(key, last, took);
         while let Some(key) = parent {
-            parent = if self.spans.release(key) { self.close(key, None, |_| ()) } else { None };
+            parent = self.spans.release(key).and_then(|last| self.close(key, last, None));
         }
         true
     }
 
-    /// Closes a span after a last `touch`. How long it `took` is measured unless somebody has done so.
-    fn close(
-        &self,
-        key: SpanKey,
-        took: Option<Duration>,
-        touch: impl FnOnce(&mut SpanState),
-    ) -> Option<SpanKey> {
+    /// Closes a span. How long it `took` is measured unless somebody has done so.
+    fn close(&self, key: SpanKey, mut last: Last<'_>, took: Option<Duration>) -> Option<SpanKey> {
         #[cfg(feature = "otlp")]
-        let closing = self.closing(key);
+        let closing = self.closing(key, last.state());
         #[cfg(not(feature = "otlp"))]
         let closing = Closing::default();
         if self.control.is_dynamic() {
             self.filter.try_close(key.id());
         }
-        let ((place, took, failed, lost), parent) = self.spans.close(key, |state| {
-            touch(state);
-            let measure = |began| self.events.clock.monotonic().saturating_sub(began);
-            let took = state.began.map(|began| took.unwrap_or_else(|| measure(began)));
-            let recorder = self.recorder.as_ref().filter(|_| state.is_kept);
-            let lost =
-                recorder.zip(took).map(|(recorder, took)| recorder.close(state, took, closing));
-            (state.metadata, took, state.failed, lost)
-        })?;
-        // OK because the span is no longer locked: a recorder of metrics may itself log.
+        let state = last.state();
+        let measure = |began| self.events.clock.monotonic().saturating_sub(began);
+        let took = state.began.map(|began| took.unwrap_or_else(|| measure(began)));
+        let recorder = self.recorder.as_ref().filter(|_| state.is_kept);
+        let lost = recorder.zip(took).map(|(recorder, took)| recorder.close(state, took, closing));
+        let (place, failed) = (state.metadata, state.failed);
+        let parent = self.spans.close(last);
+        // OK because the span is gone: a recorder of metrics may itself log.
         if let (Some(measured), Some(place), Some(took)) = (&self.measured, place, took) {
             measured.record(place, took, failed);
         }

@@ -8,10 +8,11 @@ mod current;
 mod free;
 pub(crate) mod ids;
 mod known;
+mod life;
 mod metrics;
 mod table;
 
 pub(crate) use current::{enter, exit, innermost};
 pub(crate) use known::KnownFields;
 pub(crate) use metrics::SpanMetrics;
-pub(crate) use table::{NewSpan, SpanKey, SpanState, SpanTable};
+pub(crate) use table::{Last, NewSpan, SpanKey, SpanState, SpanTable};

@@ -1,6 +1,7 @@
 //! The table of open spans.
 
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::cell::UnsafeCell;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -12,6 +13,7 @@ use tracing_core::span::Id;
 use super::free;
 use super::ids::SpanIds;
 use super::known::KnownFields;
+use super::life::Life;
 use crate::fields::keys::keys_of;
 use crate::fields::{FieldBuffer, FieldRules, RawFields, RawVisitor};
 use crate::inflight::Activity;
@@ -90,7 +92,6 @@ pub(crate) struct NewSpan {
 
 /// What is known of an open span.
 pub(crate) struct SpanState {
-    generation: u32,
     pub(crate) ids: SpanIds,
     pub(crate) metadata: Option<&'static Metadata<'static>>,
     pub(crate) parent: Option<SpanKey>,
@@ -199,13 +200,41 @@ impl SpanState {
 // threads are in, by two cache lines, because processors fetch them in pairs.
 #[repr(C, align(128))]
 struct Slot {
-    /// The generation in the upper half, and how many references there are in the lower.
-    life: AtomicU64,
+    life: Life,
     /// What happened to the span, if open spans are watched.
     activity: Activity,
     /// Whether the span got values after it was opened.
     changed: AtomicBool,
-    state: Mutex<SpanState>,
+    state: UnsafeCell<SpanState>,
+}
+
+// SAFETY: The state, which may be sent between threads, is reached by one thread at a time: by the one that took the free
+// slot, until it shows the span; by the one that has locked its life; and by the one that gave the last reference back,
+// until it frees the slot. The rest is atomic.
+unsafe impl Sync for Slot where SpanState: Send {}
+
+/// A look at an open span.
+struct Look<'a>(&'a Slot);
+
+impl Drop for Look<'_> {
+    fn drop(&mut self) {
+        self.0.life.unlock();
+    }
+}
+
+/// A span whose last reference was given back: nobody else finds it any more.
+#[must_use = "its slot is lost unless it is closed"]
+pub(crate) struct Last<'a> {
+    slot: &'a Slot,
+    number: u32,
+}
+
+impl Last<'_> {
+    pub(crate) fn state(&mut self) -> &mut SpanState {
+        // SAFETY: Who gave the last reference back has the state to itself until it closes the span, and this borrows
+        // `self`, of which there is one.
+        unsafe { &mut *self.slot.state.get() }
+    }
 }
 
 /// The open spans of one pipeline.
@@ -240,8 +269,9 @@ impl SpanTable {
     ) -> Option<SpanKey> {
         let number = free::take(self).or_else(|| self.unused())?;
         let slot = self.make(number);
-        let mut state = slot.state.lock();
-        state.generation = (state.generation | 1).wrapping_add(1) | u32::from(new.exported);
+        // SAFETY: The slot was free, and is this thread's alone until `begin` shows the span.
+        let state = unsafe { &mut *slot.state.get() };
+        let generation = (slot.life.generation() | 1).wrapping_add(1) | u32::from(new.exported);
         state.ids = new.ids;
         state.metadata = Some(new.metadata);
         state.parent = new.parent;
@@ -256,42 +286,24 @@ impl SpanTable {
         if let Some(at) = new.watched_since {
             slot.activity.open(at);
         }
-        let key = SpanKey { slot: number, generation: state.generation };
-        slot.life.store(u64::from(key.generation) << 32 | 1, Ordering::Release);
-        Some(key)
+        slot.life.begin(generation);
+        Some(SpanKey { slot: number, generation })
     }
 
     /// Adds a reference; `false` when there is no such span.
     pub(crate) fn retain(&self, key: SpanKey) -> bool {
-        self.slot(key).is_some_and(|slot| {
-            let more = |life| {
-                (references(life) > 0 && generation(life) == key.generation).then_some(life + 1)
-            };
-            slot.life.fetch_update(Ordering::Relaxed, Ordering::Relaxed, more).is_ok()
-        })
+        self.slot(key).is_some_and(|slot| slot.life.retain(key.generation))
     }
 
-    /// Gives a reference back; whether it was the last, so that [`SpanTable::close`] must follow.
-    pub(crate) fn release(&self, key: SpanKey) -> bool {
-        let Some(slot) = self.slot(key) else { return false };
-        let fewer =
-            |life| (references(life) > 0 && generation(life) == key.generation).then_some(life - 1);
-        // Acquire and release as in an `Arc`: what other owners did comes before the close.
-        slot.life
-            .fetch_update(Ordering::AcqRel, Ordering::Relaxed, fewer)
-            .is_ok_and(|life| references(life) == 1)
-    }
-
-    /// Frees the slot of a span without references after a last look at it; returns what was seen, and the span's
-    /// parent, whose reference goes to the caller.
-    pub(crate) fn close<R>(
-        self: &Arc<Self>,
-        key: SpanKey,
-        look: impl FnOnce(&mut SpanState) -> R,
-    ) -> Option<(R, Option<SpanKey>)> {
+    /// Gives a reference back; if it was the last, [`SpanTable::close`] must follow.
+    pub(crate) fn release(&self, key: SpanKey) -> Option<Last<'_>> {
         let slot = self.slot(key)?;
-        let mut state = slot.state.lock();
-        let seen = look(&mut state);
+        slot.life.release(key.generation).then_some(Last { slot, number: key.slot })
+    }
+
+    /// Frees the slot of a span without references; returns the span's parent, whose reference goes to the caller.
+    pub(crate) fn close(self: &Arc<Self>, mut last: Last<'_>) -> Option<SpanKey> {
+        let state = last.state();
         let parent = state.parent.take();
         state.metadata = None;
         state.known = None;
@@ -310,9 +322,9 @@ impl SpanTable {
                 state.story.clear();
             }
         }
-        drop(state);
-        free::give(self, key.slot);
-        Some((seen, parent))
+        last.slot.life.end();
+        free::give(self, last.number);
+        parent
     }
 
     /// Looks at an open span.
@@ -322,29 +334,31 @@ impl SpanTable {
         look: impl FnOnce(&mut SpanState) -> R,
     ) -> Option<R> {
         let slot = self.slot(key)?;
-        let mut state = slot.state.lock();
-        let open = state.generation == key.generation && state.metadata.is_some();
-        let seen = open.then(|| look(&mut state));
+        if !slot.life.lock(key.generation) {
+            return None;
+        }
+        let _look = Look(slot);
+        // SAFETY: The life is locked, so that no other thread is here, until `_look` is dropped.
+        let state = unsafe { &mut *slot.state.get() };
+        let seen = look(state);
         if state.changed {
             slot.changed.store(true, Ordering::Relaxed);
         }
-        seen
+        Some(seen)
     }
 
     /// Whether a span that stays open meanwhile has the values that it was opened with, and no others.
     #[cfg(feature = "http")]
     pub(crate) fn is_as_opened(&self, key: SpanKey) -> bool {
         self.slot(key).is_some_and(|slot| {
-            let is_it = generation(slot.life.load(Ordering::Relaxed)) == key.generation;
-            is_it && !slot.changed.load(Ordering::Relaxed)
+            slot.life.is_open(key.generation) && !slot.changed.load(Ordering::Relaxed)
         })
     }
 
     /// What happened to an open span; `None` when there is no such span.
     pub(crate) fn activity(&self, key: SpanKey) -> Option<&Activity> {
         let slot = self.slot(key)?;
-        let life = slot.life.load(Ordering::Relaxed);
-        (references(life) > 0 && generation(life) == key.generation).then_some(&slot.activity)
+        slot.life.is_open(key.generation).then_some(&slot.activity)
     }
 
     /// How many slots there are, in use or not.
@@ -356,9 +370,8 @@ impl SpanTable {
     pub(crate) fn open_spans(&self) -> impl Iterator<Item = SpanKey> {
         (0..self.made()).filter_map(|number| {
             let (page, at) = place(number)?;
-            let life = self.pages[page].get()?.get(at)?.life.load(Ordering::Acquire);
-            let key = SpanKey { slot: number, generation: generation(life) };
-            (references(life) > 0).then_some(key)
+            let generation = self.pages[page].get()?.get(at)?.life.open_generation()?;
+            Some(SpanKey { slot: number, generation })
         })
     }
 
@@ -405,11 +418,10 @@ impl SpanTable {
 impl Slot {
     fn empty() -> Self {
         Self {
-            life: AtomicU64::new(0),
+            life: Life::new(),
             activity: Activity::default(),
             changed: AtomicBool::new(false),
-            state: Mutex::new(SpanState {
-                generation: 0,
+            state: UnsafeCell::new(SpanState {
                 ids: SpanIds::PLACEHOLDER,
                 metadata: None,
                 parent: None,
@@ -429,14 +441,6 @@ impl Slot {
             }),
         }
     }
-}
-
-const fn references(life: u64) -> u32 {
-    life as u32
-}
-
-const fn generation(life: u64) -> u32 {
-    (life >> 32) as u32
 }
 
 /// The page of a slot, and the slot's place in it.
@@ -508,9 +512,8 @@ mod tests {
         let table = SpanTable::new(crate::pipeline::next_owner(), 2);
         let (first, second) = (open(&table, None).unwrap(), open(&table, None).unwrap());
         assert_eq!(open(&table, None), None);
-        assert!(!table.retain(SpanKey::NONE) && !table.release(SpanKey::NONE));
-        assert!(table.release(first));
-        table.close(first, |_| ());
+        assert!(!table.retain(SpanKey::NONE) && table.release(SpanKey::NONE).is_none());
+        table.close(table.release(first).unwrap());
         let third = open(&table, None).unwrap();
         assert_eq!(third.slot, first.slot);
         assert!(!table.retain(first) && table.with(first, |_| ()).is_none());
@@ -525,8 +528,7 @@ mod tests {
             std::thread::spawn(move || {
                 let keys: Vec<_> = (0..64).map(|_| open(&table, None).unwrap()).collect();
                 for key in keys {
-                    assert!(table.release(key));
-                    table.close(key, |_| ());
+                    table.close(table.release(key).unwrap());
                 }
             })
             .join()
@@ -562,8 +564,8 @@ mod tests {
                     }
                     2 if !known.is_empty() => {
                         let last = table.release(known[which]);
-                        prop_assert_eq!(last, count == 1);
-                        if last { table.close(known[which], |_| ()); }
+                        prop_assert_eq!(last.is_some(), count == 1);
+                        if let Some(last) = last { table.close(last); }
                         counts.insert(which, count.saturating_sub(1));
                     }
                     _ => if let Some(key) = known.get(which) {
