@@ -1,8 +1,9 @@
 //! What observing a request costs: CPU of the server per request, beside the bare service and the usual stack.
 //!
 //! The server runs as a process of its own, so that its CPU is not mixed with the client's; the kernel's own account of
-//! it (`schedstat`, in nanoseconds) is read before and after a fixed number of requests. The stacks take turns, round by
-//! round, so that a change of the machine's speed meets all of them; what is printed is the median of the rounds.
+//! it (`schedstat`, in nanoseconds) is read before and after a fixed number of requests. All servers run, one with each
+//! stack, and take short turns, round by round, so that a change of the machine's speed meets all of them; what is printed
+//! is the median of the rounds.
 #![expect(clippy::print_stdout, reason = "a benchmark prints its table")]
 
 #[path = "../request/client.rs"]
@@ -24,10 +25,10 @@ struct Arguments {
     #[command(subcommand)]
     role: Option<Role>,
     /// Rounds in which every stack takes its turn.
-    #[arg(long, default_value_t = 5)]
+    #[arg(long, default_value_t = 25)]
     rounds: usize,
-    /// Requests of a turn that are counted.
-    #[arg(long, default_value_t = 40_000)]
+    /// Requests of a turn.
+    #[arg(long, default_value_t = 10_000)]
     requests: usize,
 }
 
@@ -78,19 +79,27 @@ fn main() -> Result<(), Box<dyn Error>> {
 async fn measure(rounds: usize, requests: usize) -> Result<(), Box<dyn Error>> {
     let collector = client::Collector::start().await?;
     let mut cases: Vec<Case> = Vec::new();
+    let mut children = Vec::new();
+    for stack in Stack::value_variants() {
+        let child = Child::start(*stack, &collector.url()).await?;
+        for (_, path) in PATHS {
+            client::drive(child.address(), path, requests).await?;
+        }
+        children.push((*stack, child));
+    }
     for round in 0..rounds {
-        for stack in Stack::value_variants() {
-            let child = Child::start(*stack, &collector.url()).await?;
-            for (work, path) in PATHS {
-                client::drive(child.address(), path, requests / 4).await?;
+        for (work, path) in PATHS {
+            for (stack, child) in &children {
                 let (before, sent) = (child.cpu_nanoseconds()?, collector.bytes());
                 client::drive(child.address(), path, requests).await?;
                 let spent = (child.cpu_nanoseconds()? - before) as f64 / requests as f64 / 1_000.0;
                 let exported = (collector.bytes() - sent) as f64 / requests as f64;
                 cases.push(Case { round, stack: *stack, work, microseconds: spent, exported });
             }
-            child.stop().await?;
         }
+    }
+    for (_, child) in children {
+        child.stop().await?;
     }
     report::print_and_write(&cases)
 }
