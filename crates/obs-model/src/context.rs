@@ -136,6 +136,7 @@ impl Context {
 
     /// The context of work that begins: what ties it together, and the span that it is done in.
     #[must_use]
+    #[inline]
     pub fn of_work(correlation: CorrelationId, trace: TraceId, span: SpanId) -> Self {
         Self(Some(Arc::new(Fields {
             correlation: Some(correlation),

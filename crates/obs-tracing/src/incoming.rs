@@ -29,8 +29,14 @@ pub(crate) fn correlation_of(text: &[u8]) -> Option<CorrelationId> {
 
 /// Whether an id is too short for a key, a number or a token, and is no pair: there is nothing in it to look for.
 fn is_harmless(id: &[u8]) -> bool {
-    let digits = id.iter().filter(|byte| byte.is_ascii_digit()).count();
-    id.len() < 15 && digits < 7 && !id.iter().any(|byte| matches!(byte, b'=' | b':'))
+    id.len() < 15 && {
+        let (mut digits, mut pairs) = (0, 0);
+        for byte in id {
+            digits += u8::from(byte.is_ascii_digit());
+            pairs += u8::from(matches!(byte, b'=' | b':'));
+        }
+        digits < 7 && pairs == 0
+    }
 }
 
 /// What comes from a caller.

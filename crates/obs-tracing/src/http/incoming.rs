@@ -27,6 +27,7 @@ pub(super) struct Said {
 
 impl Said {
     /// Reads the headers by the rules of a pipeline; with it comes the correlation id for the response.
+    #[inline]
     pub(super) fn read(headers: &HeaderMap, pipeline: Option<&Pipeline>) -> (Self, HeaderValue) {
         let found = Found::among(headers);
         let (correlation, header) = correlation(found.correlation);

@@ -17,7 +17,7 @@ use super::route::Route;
 use crate::incoming::Incoming;
 use crate::line::{Outline, Template};
 use crate::pipeline::{NewRequest, Pipeline, Request};
-use crate::spans::{KnownFields, SpanKey};
+use crate::spans::{KnownTexts, SpanKey};
 
 const FIELDS: [&str; 6] =
     ["correlation_id", "method", "path", "status", "otel.kind", "otel.status_code"];
@@ -60,6 +60,7 @@ pub(super) struct OwnSpan {
 
 impl RequestSpan {
     /// Opens the span, and says in which context the request is served.
+    #[inline]
     pub(super) fn open(
         dispatch: Dispatch,
         said: Said,
@@ -75,11 +76,8 @@ impl RequestSpan {
         let began = pipeline.time();
         let (key, context, is_sampled) = pipeline.open_request(NewRequest {
             place: &METADATA,
-            fields: KnownFields {
-                correlation: said.correlation,
-                texts: [method, path, "server"],
-                fields: &OPENED_WITH,
-            },
+            correlation: said.correlation,
+            texts: KnownTexts { values: [method, path, "server"], fields: &OPENED_WITH },
             caller: said.caller,
             baggage: said.baggage,
             route: path,

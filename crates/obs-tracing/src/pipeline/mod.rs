@@ -42,7 +42,9 @@ use crate::inflight::Watch;
 use crate::otlp::Export;
 use crate::sampling::Sampling;
 use crate::spans::ids::SpanIds;
-use crate::spans::{self, KnownFields, Last, NewSpan, SpanKey, SpanMetrics, SpanState, SpanTable};
+use crate::spans::{
+    self, KnownFields, KnownTexts, Last, NewSpan, SpanKey, SpanMetrics, SpanState, SpanTable,
+};
 use crate::traces::{Closing, Recorder};
 
 /// How long who calls `flush` of the `log` crate waits.
@@ -100,8 +102,8 @@ struct Opening<'a> {
     context: Option<&'a Context>,
     /// When it begins by the pipeline's clock, where somebody has looked at it.
     began: Option<Duration>,
-    /// Fields that come before those that it is filled with.
-    known: Option<KnownFields>,
+    /// Fields that come before those that it is filled with, with the correlation id of the context.
+    known: Option<KnownTexts>,
 }
 
 impl Pipeline {
@@ -220,7 +222,7 @@ impl Pipeline {
 
     /// Opens a span with the fields that `fill` gives it; `None` when too many are open, which is counted.
     fn open(&self, opening: Opening<'_>, fill: impl FnOnce(&mut RawFields)) -> Option<SpanKey> {
-        let Opening { ids, metadata, parent, root, context, began, mut known } = opening;
+        let Opening { ids, metadata, parent, root, context, began, known } = opening;
         #[cfg(feature = "otlp")]
         let exported = self.recorder.as_ref().is_some_and(|to| to.may_export(ids.sampled))
             && !thread::is_suppressed();
@@ -230,19 +232,23 @@ impl Pipeline {
         let recorder = self.recorder.as_ref().filter(|recorder| recorder.keeps(exported));
         let is_kept = recorder.is_some();
         let began = began.or_else(|| self.span_time(is_kept));
-        // What is kept is kept as it was given.
-        let given = if is_kept { known.take() } else { None };
-        let new =
-            NewSpan { ids, metadata, parent, root, exported, watched_since, began, is_kept, known };
-        let opened = self.spans.open(new, |raw| {
+        let new = NewSpan { ids, metadata, parent, root, exported, watched_since, began, is_kept };
+        let opened = self.spans.open(new, |raw, later| {
             if let Some(recorder) = recorder {
                 match context {
                     Some(context) => recorder.add_context(context, raw),
                     None => Context::with_current(|context| recorder.add_context(context, raw)),
                 }
             }
-            if let Some(known) = &given {
-                known.put(&mut RawVisitor { rules: self.field_rules(), raw });
+            if let Some(texts) = known
+                && let Some(correlation) = context.and_then(Context::correlation)
+            {
+                if is_kept {
+                    // What is kept is kept as it was given.
+                    texts.put(correlation, &mut RawVisitor { rules: self.field_rules(), raw });
+                } else {
+                    *later = Some(KnownFields { correlation: correlation.clone(), texts });
+                }
             }
             fill(raw);
         });

@@ -13,12 +13,13 @@ use crate::config::LogFormat;
 use crate::incoming::Caller;
 use crate::line::{Head, Outline, Template};
 use crate::spans::ids::SpanIds;
-use crate::spans::{KnownFields, SpanKey};
+use crate::spans::{KnownTexts, SpanKey};
 
 /// A request whose span is about to be opened.
 pub(crate) struct NewRequest {
     pub(crate) place: &'static Metadata<'static>,
-    pub(crate) fields: KnownFields,
+    pub(crate) correlation: CorrelationId,
+    pub(crate) texts: KnownTexts,
     pub(crate) caller: Option<Caller>,
     pub(crate) baggage: Option<Baggage>,
     pub(crate) route: &'static str,
@@ -48,14 +49,15 @@ impl Pipeline {
 
     /// Opens the span of a request, which nothing encloses. With it comes the context of the work, and whether the trace
     /// is sampled.
+    #[inline]
     pub(crate) fn open_request(&self, new: NewRequest) -> (SpanKey, Context, bool) {
         let metadata = new.place;
         let ids = SpanIds::of_work(new.caller, metadata.name(), new.route, self.sampling.as_ref());
-        let mut context = Context::of_work(new.fields.correlation.clone(), ids.trace, ids.span);
+        let mut context = Context::of_work(new.correlation, ids.trace, ids.span);
         if let Some(baggage) = new.baggage {
             context = context.with_baggage(baggage);
         }
-        let (parent, root, known) = (None, None, Some(new.fields));
+        let (parent, root, known) = (None, None, Some(new.texts));
         let (context_of, began) = (Some(&context), Some(new.began));
         let opening = Opening { ids, metadata, parent, root, context: context_of, began, known };
         let key = self.open(opening, |_| ());

@@ -163,10 +163,9 @@ mod tests {
             watched_since: None,
             began: None,
             is_kept: true,
-            known: None,
         };
         let text = obs_model::FieldValue::from("x".repeat(bytes));
-        table.open(new, |raw| raw.put_named("text", &text)).expect("there is room")
+        table.open(new, |raw, _| raw.put_named("text", &text)).expect("there is room")
     }
 
     proptest! {

@@ -13,6 +13,6 @@ mod metrics;
 mod table;
 
 pub(crate) use current::{enter, exit, innermost};
-pub(crate) use known::KnownFields;
+pub(crate) use known::{KnownFields, KnownTexts};
 pub(crate) use metrics::SpanMetrics;
 pub(crate) use table::{Last, NewSpan, SpanKey, SpanState, SpanTable};

@@ -86,8 +86,6 @@ pub(crate) struct NewSpan {
     pub(crate) began: Option<Duration>,
     /// Whether something is kept of it when it closes.
     pub(crate) is_kept: bool,
-    /// Fields that are not written down yet, if there are any.
-    pub(crate) known: Option<KnownFields>,
 }
 
 /// What is known of an open span.
@@ -145,7 +143,8 @@ impl SpanState {
 
     fn put_known(&mut self, rules: &FieldRules) {
         if let Some(known) = self.known.take() {
-            known.put(&mut RawVisitor { rules, raw: &mut self.raw });
+            let mut visitor = RawVisitor { rules, raw: &mut self.raw };
+            known.texts.put(&known.correlation, &mut visitor);
         }
     }
 
@@ -261,11 +260,12 @@ impl SpanTable {
         })
     }
 
-    /// Opens a span with one reference and lets `fill` set its fields; `None` when too many are open.
+    /// Opens a span with one reference and lets `fill` set its fields, also those that are not written down; `None` when
+    /// too many are open.
     pub(crate) fn open(
         self: &Arc<Self>,
         new: NewSpan,
-        fill: impl FnOnce(&mut RawFields),
+        fill: impl FnOnce(&mut RawFields, &mut Option<KnownFields>),
     ) -> Option<SpanKey> {
         let number = free::take(self).or_else(|| self.unused())?;
         let slot = self.make(number);
@@ -281,8 +281,7 @@ impl SpanTable {
         state.is_kept = new.is_kept;
         state.changed = false;
         slot.changed.store(false, Ordering::Relaxed);
-        state.known = new.known;
-        fill(&mut state.raw);
+        fill(&mut state.raw, &mut state.known);
         if let Some(at) = new.watched_since {
             slot.activity.open(at);
         }
@@ -489,9 +488,8 @@ mod tests {
             watched_since: None,
             began: None,
             is_kept: false,
-            known: None,
         };
-        table.open(new, |_| {})
+        table.open(new, |_, _| {})
     }
 
     #[test]
