@@ -313,3 +313,40 @@ async fn an_access_line_is_the_same_whether_its_request_is_ordinary_or_not() {
         assert_eq!(lines.search(&Default::default()).lines.len(), 12);
     }
 }
+
+#[tokio::test]
+async fn a_request_has_the_same_lines_and_span_whether_the_filter_goes_by_spans_or_not() {
+    let mut seen = Vec::new();
+    // Where it does, the span is opened as any other is.
+    for filter in ["info", "info,[no_such_span]=debug"] {
+        let pipeline = Pipeline::new(|config| {
+            config.filter = filter.into();
+            config.span_memory = Some(1 << 20);
+        });
+        let _guard = tracing::dispatcher::set_default(&pipeline.dispatch);
+        for (method, path) in [("GET", "/orders/7"), ("POST", "/fails"), ("GET", "/nowhere")] {
+            let head = Request::builder().method(method).uri(path);
+            let head = head.header("X-Correlation-ID", "req-42").header("traceparent", TRACEPARENT);
+            answer(app(), head.body(Body::empty()).unwrap()).await;
+        }
+        let mut lines = pipeline.written();
+        for line in &mut lines {
+            let line = line.as_object_mut().unwrap();
+            assert!(line.remove("timestamp").is_some() && line.remove("spanId").is_some());
+            if let Some(metadata) = line["metadata"].as_object_mut() {
+                metadata.remove("duration_ms");
+            }
+        }
+        let spans = pipeline.handle.finished_spans().expect("spans are kept");
+        let spans = spans.find(&Default::default()).into_iter();
+        let spans: Vec<_> = spans
+            .map(|span| {
+                (span.name, span.trace, span.parent, span.sampled, span.failed, span.fields)
+            })
+            .filter(|(name, ..)| *name == "http.request")
+            .collect();
+        assert_eq!(spans.len(), 3);
+        seen.push((lines, spans));
+    }
+    assert_eq!(seen[0], seen[1]);
+}
