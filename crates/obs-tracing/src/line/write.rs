@@ -196,7 +196,7 @@ pub(crate) fn push_milliseconds(out: &mut Vec<u8>, nanoseconds: u64) {
 
 /// The hexadecimal digits of `value`, in lower case.
 ///
-/// Each digit is moved into a byte of its own, and all sixteen become letters at once: adding 6 to a digit carries into the
+/// Each digit is moved into a byte of its own, and all eight become characters at once: adding 6 to a digit carries into the
 /// upper half of its byte where it is one of the letters.
 fn hex_digits(value: u32) -> [u8; 8] {
     const ONES: u64 = 0x0101_0101_0101_0101;

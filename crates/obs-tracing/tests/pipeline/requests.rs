@@ -14,7 +14,7 @@ use http_body_util::BodyExt;
 use metrics_util::debugging::DebuggingRecorder;
 use obs_model::Context;
 use obs_tracing::http::{ObserveLayer, propagate};
-use tower::{ServiceExt, service_fn};
+use tower::{Service, ServiceExt, service_fn};
 use tower_layer::Layer;
 
 const TRACEPARENT: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
@@ -349,4 +349,23 @@ async fn a_request_has_the_same_lines_and_span_whether_the_filter_goes_by_spans_
         seen.push((lines, spans));
     }
     assert_eq!(seen[0], seen[1]);
+}
+
+#[tokio::test]
+async fn a_service_that_panics_before_its_future_is_made_counts_as_failed_and_leaves_nothing_entered()
+ {
+    let pipeline = Pipeline::new(|_| {});
+    let _guard = tracing::dispatcher::set_default(&pipeline.dispatch);
+    let mut service = ObserveLayer::new().layer(service_fn(panics_at_once));
+    let request = request("/").body(Body::empty()).unwrap();
+    let called = std::panic::catch_unwind(AssertUnwindSafe(|| service.call(request)));
+    assert!(called.is_err(), "the panic goes on");
+    assert!(Context::current().is_empty() && tracing::Span::current().is_none());
+    let lines = pipeline.written();
+    assert_eq!(lines.len(), 1);
+    assert_eq!(lines[0]["metadata"]["status"], 500);
+}
+
+fn panics_at_once(_: Request<Body>) -> std::future::Ready<Result<Response<Body>, Infallible>> {
+    panic!("on purpose");
 }

@@ -66,12 +66,14 @@ impl Batch {
     }
 
     /// Forgets the lines and keeps room for about so many bytes, or for twice as much as there was: the next ones are
-    /// likely to be as many, and memory that is given back and asked for again costs more than the lines.
+    /// likely to be as many, and memory that is given back and asked for again costs more than the lines. What a burst
+    /// took beyond eight times as much is given back.
     pub(super) fn clear(&mut self, kept: usize) {
         fn clear<T>(values: &mut Vec<T>, kept: usize) {
             let twice = values.len() * 2;
             values.clear();
-            values.shrink_to(twice.max(kept / size_of::<T>()));
+            let kept = kept / size_of::<T>();
+            values.shrink_to(twice.clamp(kept, kept * 8));
         }
         clear(&mut self.bytes, kept);
         clear(&mut self.marks, kept);
@@ -125,6 +127,21 @@ fn oldest(parts: &[Batch], next: &[usize]) -> Option<(usize, Option<Timestamp>)>
 mod tests {
     use super::*;
     use proptest::prelude::*;
+
+    #[test]
+    fn a_batch_keeps_the_memory_of_usual_rounds_and_gives_that_of_a_burst_back() {
+        let mut batch = Batch::default();
+        let mut kept_after = |lines: usize| {
+            for _ in 0..lines {
+                batch.push(&[b'x'; 100], Timestamp::EPOCH, Level::Info, None);
+            }
+            batch.clear(1_000);
+            batch.bytes.capacity()
+        };
+        assert!(kept_after(30) >= 3_000);
+        assert_eq!(kept_after(10_000), 8_000);
+        assert_eq!(kept_after(1), 1_000);
+    }
 
     proptest! {
         #[test]
