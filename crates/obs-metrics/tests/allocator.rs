@@ -16,6 +16,17 @@ fn now() -> Allocations {
     Allocations::now().unwrap()
 }
 
+/// Runs each of `tasks` on a thread of its own, all at once, and waits until the threads themselves have ended: the end
+/// of a scope only waits for what runs on them, and a thread frees its own bookkeeping after that.
+fn run_to_their_ends(tasks: impl IntoIterator<Item = impl FnOnce() + Send>) {
+    thread::scope(|scope| {
+        let threads: Vec<_> = tasks.into_iter().map(|task| scope.spawn(task)).collect();
+        for thread in threads {
+            thread.join().unwrap();
+        }
+    });
+}
+
 /// One test, because the totals are of the whole process.
 #[test]
 fn every_block_is_counted_once_whichever_thread_allocates_frees_or_ends() {
@@ -23,15 +34,13 @@ fn every_block_is_counted_once_whichever_thread_allocates_frees_or_ends() {
     for _ in 0..3 {
         let before = now();
         let barrier = Barrier::new(300);
-        thread::scope(|scope| {
-            for _ in 0..300 {
-                scope.spawn(|| {
-                    let blocks: Vec<_> = (0..10).map(|_| vec![1_u8; BLOCK]).collect();
-                    barrier.wait();
-                    drop(black_box(blocks));
-                });
+        run_to_their_ends((0..300).map(|_| {
+            || {
+                let blocks: Vec<_> = (0..10).map(|_| vec![1_u8; BLOCK]).collect();
+                barrier.wait();
+                drop(black_box(blocks));
             }
-        });
+        }));
         let after = now();
         assert!(after.allocations - before.allocations >= 3_000);
         assert!(after.allocated_bytes - before.allocated_bytes >= 3_000 * BLOCK as u64);
@@ -46,11 +55,7 @@ fn every_block_is_counted_once_whichever_thread_allocates_frees_or_ends() {
     let before = now();
     let blocks: Vec<_> = (0..64).map(|_| vec![1_u8; BLOCK]).collect();
     assert!(now().live_bytes() >= before.live_bytes() + 64 * BLOCK as u64);
-    thread::scope(|scope| {
-        for block in blocks {
-            scope.spawn(move || drop(black_box(block)));
-        }
-    });
+    run_to_their_ends(blocks.into_iter().map(|block| move || drop(black_box(block))));
     assert!(now().live_bytes() < before.live_bytes() + BLOCK as u64);
 
     // A block that grows in place or moves is as large as it is now.
