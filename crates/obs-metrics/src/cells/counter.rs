@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use metrics::CounterFn;
 
-use super::range::{Place, Range, read};
+use super::range::{Place, Range, Spot, read};
 
 /// A whole-number total.
 #[derive(Debug)]
@@ -26,6 +26,11 @@ impl CounterCell {
 
     pub(crate) fn place(&self) -> Place {
         self.0.place()
+    }
+
+    /// What recording needs of it.
+    pub(crate) const fn spot(&self) -> Spot {
+        self.0.spot()
     }
 }
 

@@ -8,7 +8,7 @@ use obs_model::{Clock, Exemplar, NativeBuckets};
 use super::CounterCell;
 use super::exemplars::Exemplars;
 use super::native::{NativeCell, NativeState};
-use super::range::{Place, Range, read};
+use super::range::{Place, Range, Spot, read};
 use super::search::Search;
 use crate::native::NativeHistogram;
 
@@ -21,9 +21,28 @@ pub(crate) struct HistogramCell {
     search: Arc<Search>,
     /// What most histograms do not have.
     more: Option<Box<More>>,
-    /// Whether there is no such thing, and all cells are in one page.
-    is_plain: bool,
+    /// What recording needs where there is no such thing.
+    plain: Option<Plain>,
     invalid: Arc<CounterCell>,
+}
+
+/// What recording needs of a histogram that has fixed buckets only and its cells in one page, which must be alive meanwhile.
+#[derive(Clone, Debug)]
+pub(crate) struct Plain {
+    spot: Spot,
+    search: Arc<Search>,
+}
+
+impl Plain {
+    /// Counts an observation, if the calling thread has the cells already and the value is a number.
+    #[inline(always)]
+    pub(crate) fn observe_if_present(&self, value: f64, times: u64, sum: f64) -> Option<()> {
+        if value.is_nan() {
+            return None;
+        }
+        // The thread's cells come first: looking them up may be a call, and so less has to be kept across it.
+        self.spot.add_both_if_present(sum, times, || self.search.bucket_of(value) + 1)
+    }
 }
 
 #[derive(Debug, Default)]
@@ -53,8 +72,10 @@ impl HistogramCell {
     /// `search` knows the bounds; `invalid` counts the observations that were refused.
     pub(crate) fn new(search: Arc<Search>, invalid: Arc<CounterCell>) -> Self {
         let cells = Range::new(search.buckets() + 1, true);
-        let is_plain = cells.is_in_one_page();
-        Self { cells, search, more: None, is_plain, invalid }
+        let plain = cells
+            .is_in_one_page()
+            .then(|| Plain { spot: cells.spot(), search: Arc::clone(&search) });
+        Self { cells, search, more: None, plain, invalid }
     }
 
     /// This histogram, with exponential buckets too.
@@ -63,7 +84,7 @@ impl HistogramCell {
             let cell = NativeCell::new(config, self.search.buckets());
             self.more.get_or_insert_default().native = Some(cell);
             self.cells = Range::new(1, true);
-            self.is_plain = false;
+            self.plain = None;
         }
         self
     }
@@ -73,7 +94,7 @@ impl HistogramCell {
         if let Some(clock) = clock {
             let exemplars = Exemplars::new(clock, self.search.buckets());
             self.more.get_or_insert_default().exemplars = Some(exemplars);
-            self.is_plain = false;
+            self.plain = None;
         }
         self
     }
@@ -158,17 +179,17 @@ impl HistogramCell {
         }
     }
 
+    /// What recording needs of it, if it is as most are.
+    pub(crate) const fn plain(&self) -> Option<&Plain> {
+        self.plain.as_ref()
+    }
+
     #[inline(always)]
     fn observe(&self, value: f64, times: u64, sum: f64) {
-        if self.is_plain && !value.is_nan() {
-            // The thread's cells come first: looking them up may be a call, and so less has to be kept across it.
-            let added =
-                self.cells.add_both_if_present(sum, times, || self.search.bucket_of(value) + 1);
-            if added.is_some() {
-                return;
-            }
+        let added = self.plain().and_then(|plain| plain.observe_if_present(value, times, sum));
+        if added.is_none() {
+            self.observe_slowly(value, times);
         }
-        self.observe_slowly(value, times);
     }
 
     #[inline(never)]

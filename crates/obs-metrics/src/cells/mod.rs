@@ -19,8 +19,8 @@ mod special;
 
 pub(crate) use self::counter::{CounterCell, FloatCounterCell};
 pub(crate) use self::gauge::GaugeCell;
-pub(crate) use self::histogram::{HistogramCell, HistogramState, IsNative};
+pub(crate) use self::histogram::{HistogramCell, HistogramState, IsNative, Plain};
 pub(crate) use self::pages::Reading;
-pub(crate) use self::range::{Place, read};
+pub(crate) use self::range::{Place, Spot, read};
 pub(crate) use self::search::Search;
 pub(crate) use self::special::{Folding, Refused};

@@ -46,13 +46,54 @@ impl Place {
     }
 }
 
+/// Where the first cell of a run is in the pages of each thread: all that recording needs, so that who records often keeps
+/// it at hand. The run must be alive meanwhile.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Spot {
+    /// The number of the page.
+    number: u32,
+    /// The cell within it.
+    offset: u32,
+}
+
+impl Spot {
+    #[inline(always)]
+    const fn offset(self) -> usize {
+        self.offset as usize
+    }
+
+    /// Adds to the calling thread's cell, if the thread has it already.
+    #[inline(always)]
+    pub(crate) fn add_if_present(self, value: u64) -> Option<()> {
+        local::with_present(
+            || self.number as usize,
+            |cells| add_private(cells, self.offset(), value),
+        )
+    }
+
+    /// Adds a float to the calling thread's cell and a whole number to the one whose index `index` says, if the thread has
+    /// them already. The run must lie in one page.
+    #[inline(always)]
+    pub(crate) fn add_both_if_present(
+        self,
+        value: f64,
+        times: u64,
+        index: impl FnOnce() -> usize,
+    ) -> Option<()> {
+        local::with_present(
+            || self.number as usize,
+            |cells| {
+                add_private_float(cells, self.offset(), value);
+                add_private(cells, self.offset() + index(), times);
+            },
+        )
+    }
+}
+
 /// A run of cells that start at zero. Dropping it gives them back.
 pub(crate) struct Range {
     home: &'static Home,
-    /// The number of the page of the first cell.
-    number: u32,
-    /// The first cell within it.
-    offset: u32,
+    spot: Spot,
     length: usize,
     /// The pages after the first, for the few runs that are longer than a page.
     more: Box<[&'static Home]>,
@@ -75,28 +116,34 @@ impl Range {
         let more = free.homes[number + 1..number + pages.max(1)].into();
         // OK because the memory ends long before there are 2^32 pages, and an offset is within a page.
         let (number, offset) = (number as u32, (first % CELLS) as u32);
-        Self { home, number, offset, length, more }
+        Self { home, spot: Spot { number, offset }, length, more }
+    }
+
+    /// Where its first cell is.
+    pub(crate) const fn spot(&self) -> Spot {
+        self.spot
     }
 
     /// The first cell within its page.
     #[inline(always)]
     const fn offset(&self) -> usize {
-        self.offset as usize
+        self.spot.offset()
+    }
+
+    /// The number of the page of the first cell.
+    const fn number(&self) -> usize {
+        self.spot.number as usize
     }
 
     /// The first cell, counted through all pages.
     const fn first(&self) -> usize {
-        self.number as usize * CELLS + self.offset as usize
+        self.number() * CELLS + self.offset()
     }
 
     /// Adds to the calling thread's first cell.
     #[inline(always)]
     pub(crate) fn add(&self, value: u64) {
-        let added = local::with_present(
-            || self.number as usize,
-            |cells| add_private(cells, self.offset(), value),
-        );
-        if added.is_none() {
+        if self.spot.add_if_present(value).is_none() {
             add_anew(self.home, self.offset(), value);
         }
     }
@@ -105,7 +152,7 @@ impl Range {
     #[inline(always)]
     pub(crate) fn add_float(&self, value: f64) {
         let added = local::with_present(
-            || self.number as usize,
+            || self.number(),
             |cells| add_private_float(cells, self.offset(), value),
         );
         if added.is_none() {
@@ -117,29 +164,11 @@ impl Range {
         self.more.is_empty()
     }
 
-    /// Adds a float to the first cell and a whole number to the one whose index `index` says, if the calling thread has
-    /// the cells already. The run must lie in one page.
-    #[inline(always)]
-    pub(crate) fn add_both_if_present(
-        &self,
-        value: f64,
-        times: u64,
-        index: impl FnOnce() -> usize,
-    ) -> Option<()> {
-        local::with_present(
-            || self.number as usize,
-            |cells| {
-                add_private_float(cells, self.offset(), value);
-                add_private(cells, self.offset() + index(), times);
-            },
-        )
-    }
-
     /// Adds a float to the first cell and a whole number to the one at `index`.
     pub(crate) fn add_both(&self, value: f64, index: usize, times: u64) {
         self.add_float(value);
         let at = self.first() + index;
-        if let Some(home) = self.homes().nth(at / CELLS - self.number as usize) {
+        if let Some(home) = self.homes().nth(at / CELLS - self.number()) {
             add_anew(home, at % CELLS, times);
         }
     }
@@ -165,7 +194,7 @@ impl Range {
         totals.resize(self.length - 1, 0);
         let mut at = self.first() + 1;
         let mut rest = &mut totals[..];
-        for (page, home) in (self.number as usize..).zip(self.homes()) {
+        for (page, home) in (self.number()..).zip(self.homes()) {
             // OK because the run's second cell can be the first one of its second page.
             let offset = at.saturating_sub(page * CELLS);
             let here = (CELLS - offset.min(CELLS)).min(rest.len());
@@ -202,7 +231,7 @@ impl Range {
     /// Adds to the shared cell at `index` of a run within one page, whole number or float as it is.
     pub(crate) fn add_to_shared(&self, index: usize, value: u64) {
         let at = self.first() + index;
-        if let Some(home) = self.homes().nth(at / CELLS - self.number as usize) {
+        if let Some(home) = self.homes().nth(at / CELLS - self.number()) {
             add_shared(home, at % CELLS, value);
         }
     }

@@ -1,5 +1,9 @@
 //! Finding the bucket of an observation.
 
+use std::sync::{Arc, Weak};
+
+use parking_lot::Mutex;
+
 /// How many mantissa bits a table may look at; more would make it large.
 const MAX_MANTISSA_BITS: u32 = 6;
 
@@ -36,6 +40,22 @@ impl Search {
         let (table, lowest, shift) = table.unwrap_or_default();
         let bounds = bounds.iter().copied().chain([f64::INFINITY; COMPARED]).collect();
         Self { table, lowest, shift, count, bounds }
+    }
+
+    /// As [`Search::new`], or one that is in use for the same bounds: most histograms have one of a few lists, and what they
+    /// share is in the processor's caches more often.
+    pub(crate) fn shared(bounds: &[f64]) -> Arc<Self> {
+        static IN_USE: Mutex<Vec<Weak<Search>>> = Mutex::new(Vec::new());
+        let mut in_use = IN_USE.lock();
+        in_use.retain(|search| search.strong_count() > 0);
+        let mut found = in_use.iter().filter_map(Weak::upgrade);
+        if let Some(known) = found.find(|search| search.bounds[..search.count] == *bounds) {
+            return known;
+        }
+        drop(found);
+        let new = Arc::new(Self::new(bounds));
+        in_use.push(Arc::downgrade(&new));
+        new
     }
 
     /// How many buckets there are: one more than bounds.
@@ -98,6 +118,19 @@ mod tests {
             let expected = bounds.partition_point(|bound| *bound < value);
             assert_eq!(search.bucket_of(value), expected, "{value} among {bounds:?}");
         }
+    }
+
+    #[test]
+    fn equal_bounds_share_a_search_as_long_as_it_is_in_use() {
+        let bounds = [0.125, 7.5, 1e9];
+        let first = Search::shared(&bounds);
+        assert!(Arc::ptr_eq(&first, &Search::shared(&bounds)));
+        assert!(!Arc::ptr_eq(&first, &Search::shared(&bounds[1..])));
+        assert!(!Arc::ptr_eq(&first, &Search::shared(&[])));
+        let before = Arc::downgrade(&first);
+        drop(first);
+        assert!(before.upgrade().is_none());
+        assert_eq!(Search::shared(&bounds).bucket_of(7.5), 1);
     }
 
     #[test]

@@ -86,7 +86,7 @@ impl Family {
             name: Arc::from(name),
             given_name: OnceLock::new(),
             kind,
-            search: Arc::new(Search::new(&bounds)),
+            search: Search::shared(&bounds),
             native: None,
             bounds,
             bound_texts,

@@ -10,7 +10,7 @@ use metrics::{
 use obs_model::{Clock, MetricKind};
 
 use crate::cells::{
-    CounterCell, FloatCounterCell, Folding, GaugeCell, HistogramCell, Refused, Search,
+    CounterCell, FloatCounterCell, Folding, GaugeCell, HistogramCell, Plain, Refused, Search, Spot,
 };
 use crate::native::NativeHistogram;
 
@@ -30,9 +30,41 @@ pub(crate) enum Handle {
 }
 
 /// A handle that is made for one thread's cache, so that its reference count is that thread's own.
-pub(crate) struct Owned<C> {
-    cell: Arc<C>,
+pub(crate) struct Owned<C: Recorded> {
+    /// What most recordings need of the cell: one place less in memory to go to.
+    near: C::Near,
     cached: AtomicBool,
+    cell: Arc<C>,
+}
+
+/// A cell that handles record into.
+pub(crate) trait Recorded: Send + Sync {
+    /// What is enough for most recordings as long as the cell lives.
+    type Near: Send + Sync;
+
+    fn near(&self) -> Self::Near;
+}
+
+impl Recorded for CounterCell {
+    type Near = Spot;
+
+    fn near(&self) -> Spot {
+        self.spot()
+    }
+}
+
+impl Recorded for GaugeCell {
+    type Near = ();
+
+    fn near(&self) {}
+}
+
+impl Recorded for HistogramCell {
+    type Near = Option<Plain>;
+
+    fn near(&self) -> Option<Plain> {
+        self.plain().cloned()
+    }
 }
 
 /// What the cache and the registry ask of such a handle.
@@ -43,7 +75,7 @@ pub(crate) trait Lent: Send + Sync {
     fn is_cached(&self) -> bool;
 }
 
-impl<C: Send + Sync> Lent for Owned<C> {
+impl<C: Recorded> Lent for Owned<C> {
     fn leave_cache(&self) {
         self.cached.store(false, Ordering::Release);
     }
@@ -55,7 +87,9 @@ impl<C: Send + Sync> Lent for Owned<C> {
 
 impl CounterFn for Owned<CounterCell> {
     fn increment(&self, value: u64) {
-        self.cell.add(value);
+        if self.near.add_if_present(value).is_none() {
+            self.cell.add(value);
+        }
     }
 
     fn absolute(&self, value: u64) {
@@ -79,7 +113,10 @@ impl GaugeFn for Owned<GaugeCell> {
 
 impl HistogramFn for Owned<HistogramCell> {
     fn record(&self, value: f64) {
-        self.cell.record(value);
+        let near = self.near.as_ref();
+        if near.and_then(|plain| plain.observe_if_present(value, 1, value)).is_none() {
+            self.cell.record(value);
+        }
     }
 
     fn record_many(&self, value: f64, count: usize) {
@@ -153,7 +190,8 @@ macro_rules! handled {
                 match cell {
                     Cell::$kind(cell) => {
                         let cell = Arc::clone(cell);
-                        let owned = Arc::new(Owned { cell, cached: AtomicBool::new(true) });
+                        let (near, cached) = (cell.near(), AtomicBool::new(true));
+                        let owned = Arc::new(Owned { near, cached, cell });
                         Some((Self::from_arc(Arc::clone(&owned)), owned))
                     }
                     _ => None,
