@@ -2,8 +2,9 @@
 //!
 //! The server runs as a process of its own, so that its CPU is not mixed with the client's; the kernel's own account of
 //! it (`schedstat`, in nanoseconds) is read before and after a fixed number of requests. All servers run, one with each
-//! stack, and take short turns, round by round, so that a change of the machine's speed meets all of them; what is printed
-//! is the median of the rounds.
+//! stack, and take short turns, round by round, so that a change of the machine's speed meets all of them. Where things lie
+//! in the memory of a process makes a difference too, so all of it is done a few times with new processes; what is printed
+//! is the median of all rounds, with the medians of each start beside it.
 #![expect(clippy::print_stdout, reason = "a benchmark prints its table")]
 
 #[path = "../request/client.rs"]
@@ -24,8 +25,11 @@ use crate::report::Case;
 struct Arguments {
     #[command(subcommand)]
     role: Option<Role>,
-    /// Rounds in which every stack takes its turn.
-    #[arg(long, default_value_t = 25)]
+    /// How often the servers are started anew.
+    #[arg(long, default_value_t = 5)]
+    starts: usize,
+    /// Rounds of each start in which every stack takes its turn.
+    #[arg(long, default_value_t = 10)]
     rounds: usize,
     /// Requests of a turn.
     #[arg(long, default_value_t = 10_000)]
@@ -72,13 +76,26 @@ fn main() -> Result<(), Box<dyn Error>> {
         Some(Role::Serve { stack, collector }) => {
             runtime.block_on(server::serve(stack, &collector))
         }
-        None => runtime.block_on(measure(arguments.rounds, arguments.requests)),
+        None => runtime.block_on(measure(&arguments)),
     }
 }
 
-async fn measure(rounds: usize, requests: usize) -> Result<(), Box<dyn Error>> {
+async fn measure(arguments: &Arguments) -> Result<(), Box<dyn Error>> {
     let collector = client::Collector::start().await?;
     let mut cases: Vec<Case> = Vec::new();
+    for start in 0..arguments.starts {
+        measure_start(start, arguments, &collector, &mut cases).await?;
+    }
+    report::print_and_write(&cases)
+}
+
+/// Starts a server with each stack and measures all of them.
+async fn measure_start(
+    start: usize,
+    &Arguments { rounds, requests, .. }: &Arguments,
+    collector: &client::Collector,
+    cases: &mut Vec<Case>,
+) -> Result<(), Box<dyn Error>> {
     let mut children = Vec::new();
     for stack in Stack::value_variants() {
         let child = Child::start(*stack, &collector.url()).await?;
@@ -94,12 +111,19 @@ async fn measure(rounds: usize, requests: usize) -> Result<(), Box<dyn Error>> {
                 client::drive(child.address(), path, requests).await?;
                 let spent = (child.cpu_nanoseconds()? - before) as f64 / requests as f64 / 1_000.0;
                 let exported = (collector.bytes() - sent) as f64 / requests as f64;
-                cases.push(Case { round, stack: *stack, work, microseconds: spent, exported });
+                cases.push(Case {
+                    start,
+                    round,
+                    stack: *stack,
+                    work,
+                    microseconds: spent,
+                    exported,
+                });
             }
         }
     }
     for (_, child) in children {
         child.stop().await?;
     }
-    report::print_and_write(&cases)
+    Ok(())
 }

@@ -9,7 +9,9 @@ use crate::{PATHS, Stack};
 
 /// One turn of one stack.
 pub(crate) struct Case {
-    /// In which round.
+    /// Since which start of the servers.
+    pub(crate) start: usize,
+    /// In which round of it.
     pub(crate) round: usize,
     /// With which stack.
     pub(crate) stack: Stack,
@@ -25,7 +27,7 @@ pub(crate) struct Case {
 pub(crate) fn print_and_write(cases: &[Case]) -> Result<(), Box<dyn Error>> {
     let mut rows = Vec::new();
     println!(
-        "{:<8} {:<14} {:>12} {:>12} {:>10} {:>18}",
+        "{:<8} {:<14} {:>12} {:>12} {:>10} {:>18}  by start",
         "handler", "stack", "µs/request", "extra µs", "overhead", "exported B/request"
     );
     for (work, _) in PATHS {
@@ -36,9 +38,11 @@ pub(crate) fn print_and_write(cases: &[Case]) -> Result<(), Box<dyn Error>> {
             let more = median(extra(cases, *stack, work));
             let overhead = more / bare * 100.0;
             let sent = median(exported(cases, *stack, work));
+            let starts = by_start(cases, *stack, work);
             println!(
-                "{work:<8} {:<14} {total:>12.2} {more:>12.2} {overhead:>9.1}% {sent:>18.0}",
-                format!("{stack:?}").to_lowercase()
+                "{work:<8} {:<14} {total:>12.2} {more:>12.2} {overhead:>9.1}% {sent:>18.0}  {}",
+                format!("{stack:?}").to_lowercase(),
+                starts.iter().map(|more| format!("{more:.2}")).collect::<Vec<_>>().join(" ")
             );
             if !matches!(stack, Stack::Bare | Stack::Usual) {
                 rows.push(serde_json::json!({
@@ -48,6 +52,7 @@ pub(crate) fn print_and_write(cases: &[Case]) -> Result<(), Box<dyn Error>> {
                     "peer_name": "axum-prometheus + tower-http trace + tracing-subscriber JSON + tracing-opentelemetry",
                     "unit": "extra CPU microseconds per request",
                     "ratio": more / usual_extra,
+                    "by_start": starts,
                 }));
                 println!(
                     "{:<8} {:<14} ratio to the usual stack's extra: {:.2}",
@@ -72,6 +77,14 @@ fn exported(cases: &[Case], stack: Stack, work: &str) -> Vec<f64> {
     cases.iter().filter(|c| c.stack == stack && c.work == work).map(|c| c.exported).collect()
 }
 
+/// The median of what a stack costs beyond the bare service, for each start.
+fn by_start(cases: &[Case], stack: Stack, work: &str) -> Vec<f64> {
+    cases
+        .chunk_by(|one, next| one.start == next.start)
+        .map(|cases| median(extra(cases, stack, work)))
+        .collect()
+}
+
 /// What a stack costs beyond the bare service of the same round.
 fn extra(cases: &[Case], stack: Stack, work: &str) -> Vec<f64> {
     cases
@@ -79,7 +92,8 @@ fn extra(cases: &[Case], stack: Stack, work: &str) -> Vec<f64> {
         .filter(|case| case.stack == stack && case.work == work)
         .filter_map(|case| {
             let bare = cases.iter().find(|other| {
-                other.round == case.round && other.stack == Stack::Bare && other.work == work
+                (other.start, other.round) == (case.start, case.round)
+                    && (other.stack, other.work) == (Stack::Bare, work)
             })?;
             Some(case.microseconds - bare.microseconds)
         })
