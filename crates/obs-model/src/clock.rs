@@ -1,7 +1,9 @@
 //! Where the time comes from, so that everything that depends on it can be tested without waiting.
 
+mod machine;
+
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use crate::Timestamp;
 
@@ -12,41 +14,54 @@ pub trait Clock: Send + Sync {
 
     /// Time since an arbitrary start, which never goes back: for measuring durations.
     fn monotonic(&self) -> Duration;
-}
 
-/// The machine's clock.
-#[derive(Clone, Copy, Debug)]
-pub struct SystemClock {
-    start: Instant,
-}
-
-impl SystemClock {
-    /// The machine's clock; its monotonic time starts at zero here.
-    #[must_use]
-    pub fn new() -> Self {
-        Self { start: Instant::now() }
+    /// The wall-clock time at a monotonic time that is not long ago, in nanoseconds since 1970-01-01T00:00:00Z and as finely
+    /// as the clock has it; 0 for times before that.
+    ///
+    /// It costs less than [`Clock::now`] where the monotonic time is known, and may follow a machine's clock that is set
+    /// one second late.
+    fn unix_nanoseconds(&self, monotonic: Duration) -> u64 {
+        let since = self.monotonic().saturating_sub(monotonic);
+        let millis = u64::try_from(self.now().as_millis()).unwrap_or(0);
+        millis.saturating_mul(NANOSECONDS).saturating_sub(nanoseconds(since))
     }
 }
 
-impl Default for SystemClock {
-    fn default() -> Self {
-        Self::new()
+/// The nanoseconds of a millisecond.
+const NANOSECONDS: u64 = 1_000_000;
+
+fn nanoseconds(time: Duration) -> u64 {
+    u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
+}
+
+/// The machine's clock.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct SystemClock {
+    _private: (),
+}
+
+impl SystemClock {
+    /// The machine's clock.
+    #[must_use]
+    pub const fn new() -> Self {
+        Self { _private: () }
     }
 }
 
 impl Clock for SystemClock {
     fn now(&self) -> Timestamp {
-        let millis = match SystemTime::now().duration_since(UNIX_EPOCH) {
-            Ok(since) => i64::try_from(since.as_millis()).unwrap_or(i64::MAX),
-            Err(before) => {
-                i64::try_from(before.duration().as_millis()).map_or(i64::MIN, |millis| -millis)
-            }
-        };
-        Timestamp::from_millis(millis)
+        // OK because a time before 1970 has wrapped round, and three centuries fit.
+        let nanoseconds = machine::wall().cast_signed();
+        Timestamp::from_millis(nanoseconds.div_euclid(NANOSECONDS.cast_signed()))
     }
 
     fn monotonic(&self) -> Duration {
-        self.start.elapsed()
+        Duration::from_nanos(machine::monotonic())
+    }
+
+    fn unix_nanoseconds(&self, monotonic: Duration) -> u64 {
+        // OK because these times end in five centuries.
+        machine::wall_at(monotonic.as_nanos() as u64)
     }
 }
 
@@ -108,6 +123,20 @@ mod tests {
         clock.set(Timestamp::EPOCH);
         assert_eq!(clock.now(), Timestamp::EPOCH);
         assert_eq!(clock.monotonic(), Duration::from_secs(10));
+    }
+
+    #[test]
+    fn the_wall_clock_time_of_a_moment_follows_the_clock_when_it_is_set() {
+        let clock = ManualClock::at(Timestamp::from_millis(5_000));
+        clock.advance(Duration::from_millis(250));
+        let at = clock.monotonic();
+        assert_eq!(clock.unix_nanoseconds(at), 5_250_000_000);
+        clock.advance(Duration::from_secs(2));
+        assert_eq!(clock.unix_nanoseconds(at), 5_250_000_000);
+        clock.set(Timestamp::from_millis(100_000));
+        assert_eq!(clock.unix_nanoseconds(at), 98_000_000_000);
+        clock.set(Timestamp::from_millis(-1));
+        assert_eq!(clock.unix_nanoseconds(at), 0);
     }
 
     #[test]

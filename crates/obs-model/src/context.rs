@@ -8,6 +8,9 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task;
 
+use arrayvec::ArrayVec;
+use triomphe::UniqueArc;
+
 use crate::{Baggage, CorrelationId, SpanId, TraceId};
 
 /// The longest text that a context field keeps, in bytes; a longer one is cut at a character.
@@ -35,7 +38,7 @@ const MAX_TEXT_BYTES: usize = 256;
 /// # });
 /// ```
 #[derive(Clone, Default, PartialEq, Eq)]
-pub struct Context(Option<Arc<Fields>>);
+pub struct Context(Option<triomphe::Arc<Fields>>);
 
 #[derive(Clone, Default, PartialEq, Eq)]
 struct Fields {
@@ -60,8 +63,14 @@ struct Texts {
     tool: Option<Arc<str>>,
 }
 
+/// How many contexts of work that ended a thread keeps for work that begins.
+const SPARE: usize = 16;
+
 thread_local! {
     static CURRENT: RefCell<Context> = const { RefCell::new(Context(None)) };
+    /// Without what they were about.
+    static ENDED: RefCell<ArrayVec<UniqueArc<Fields>, SPARE>> =
+        const { RefCell::new(ArrayVec::new_const()) };
 }
 
 /// Makes the getter and the setter of the text fields.
@@ -138,13 +147,24 @@ impl Context {
     #[must_use]
     #[inline]
     pub fn of_work(correlation: CorrelationId, trace: TraceId, span: SpanId) -> Self {
-        Self(Some(Arc::new(Fields {
-            correlation: Some(correlation),
-            trace: Some(trace),
-            span: Some(span),
-            baggage: None,
-            texts: None,
-        })))
+        // OK because a thread whose locals are gone makes a new one.
+        let spare = ENDED.try_with(|ended| ended.try_borrow_mut().ok()?.pop()).ok().flatten();
+        let mut fields = spare.unwrap_or_else(|| UniqueArc::new(Fields::default()));
+        fields.correlation = Some(correlation);
+        fields.trace = Some(trace);
+        fields.span = Some(span);
+        Self(Some(fields.shareable()))
+    }
+
+    /// Drops the context of work that ended. Where nobody else holds it, its memory is used for the next
+    /// [`Context::of_work`] on this thread.
+    #[inline]
+    pub fn end_work(self) {
+        let Some(fields) = self.0 else { return };
+        let Ok(mut fields) = triomphe::Arc::try_unique(fields) else { return };
+        (fields.correlation, fields.baggage, fields.texts) = (None, None, None);
+        // OK because what a thread does not keep is freed.
+        let _ = ENDED.try_with(|ended| ended.try_borrow_mut().ok()?.try_push(fields).ok());
     }
 
     /// The context of the running task or of the enclosing [`Context::enter`].
@@ -175,6 +195,7 @@ impl Context {
     /// Makes this the current context of this thread until the guard is dropped, and has it back then: as
     /// [`Context::enter`], for a context that stays with its owner and is entered again and again.
     #[must_use = "the context is current only while the guard lives"]
+    #[inline]
     pub fn lend(&mut self) -> LentContext<'_> {
         let is_lent = swap_with_current(self);
         LentContext { context: self, is_lent, not_send: PhantomData }
@@ -251,7 +272,7 @@ impl Context {
     }
 
     fn change(mut self, set: impl FnOnce(&mut Fields)) -> Self {
-        set(Arc::make_mut(self.0.get_or_insert_default()));
+        set(triomphe::Arc::make_mut(self.0.get_or_insert_default()));
         self
     }
 }
@@ -335,6 +356,7 @@ pub struct LentContext<'a> {
 }
 
 impl Drop for LentContext<'_> {
+    #[inline]
     fn drop(&mut self) {
         if self.is_lent {
             swap_with_current(self.context);
@@ -343,6 +365,7 @@ impl Drop for LentContext<'_> {
 }
 
 /// Exchanges `context` with the current one, unless that is being looked at; whether it was.
+#[inline]
 fn swap_with_current(context: &mut Context) -> bool {
     let swap = |current: &RefCell<Context>| match current.try_borrow_mut() {
         Ok(mut current) => {
@@ -377,6 +400,35 @@ fn bounded(text: Arc<str>) -> Arc<str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn work_that_begins_knows_nothing_of_work_that_ended() {
+        let ids = |number: u64| {
+            let id = format!("id-{number}").parse::<CorrelationId>().unwrap();
+            (id, TraceId::new(number.into()).unwrap(), SpanId::new(number).unwrap())
+        };
+        let begin = |number| {
+            let (correlation, trace, span) = ids(number);
+            Context::of_work(correlation, trace, span)
+        };
+        let baggage = Baggage::default();
+        let first = begin(1).with_user("ann").with_baggage(baggage);
+        let held = first.clone();
+        first.end_work();
+        assert_eq!((held.user(), held.trace()), (Some("ann"), TraceId::new(1)));
+        held.end_work();
+        for number in 2..3 * SPARE as u64 {
+            let several: Vec<_> = (0..number).map(|more| begin(number + more)).collect();
+            for (more, context) in (0..).zip(several) {
+                let (correlation, trace, span) = ids(number + more);
+                assert_eq!(context.correlation(), Some(&correlation));
+                assert_eq!((context.trace(), context.span()), (Some(trace), Some(span)));
+                assert_eq!((context.user(), context.baggage()), (None, None));
+                context.end_work();
+            }
+        }
+        assert!(ENDED.with_borrow(ArrayVec::is_full));
+    }
 
     #[test]
     fn a_guard_restores_the_context_that_was_current() {

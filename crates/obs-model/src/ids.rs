@@ -1,14 +1,17 @@
 //! The ids that tie logs, traces, errors and requests together.
 
+use std::borrow::Cow;
 use std::cmp::Ordering;
 use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::num::{NonZeroU64, NonZeroU128};
 use std::str::FromStr;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use arrayvec::ArrayString;
 use uuid::Uuid;
+
+use crate::Redactor;
 
 /// The id that one request keeps on every log line, span, response and outgoing call.
 ///
@@ -26,6 +29,51 @@ use uuid::Uuid;
 /// ```
 #[derive(Clone)]
 pub struct CorrelationId(Text);
+
+/// What each ASCII byte is in an id, or 0 if it may not stand in one.
+const KINDS: [u8; 128] = {
+    let mut kinds = [0; 128];
+    let mut byte = 0_u8;
+    while byte.is_ascii() {
+        kinds[byte as usize] = match byte {
+            b'0'..=b'9' => ACCEPTED | DIGIT,
+            b'=' | b':' => ACCEPTED | PAIR,
+            b'-' | b'_' | b'.' | b'/' | b'+' => ACCEPTED,
+            _ if byte.is_ascii_alphabetic() => ACCEPTED,
+            _ => 0,
+        };
+        byte += 1;
+    }
+    kinds
+};
+const DIGIT: u8 = 1;
+const PAIR: u8 = 2;
+const ACCEPTED: u8 = 4;
+
+/// What is in a text that is an id.
+struct Survey {
+    digits: u8,
+    has_pair: bool,
+}
+
+impl Survey {
+    /// Looks at a text once; `None` if it is no id.
+    #[inline]
+    fn of(text: &str) -> Option<Self> {
+        if !(1..=CorrelationId::MAX_LEN).contains(&text.len()) {
+            return None;
+        }
+        // OK because there are fewer digits than a byte can count.
+        let (mut all, mut any, mut digits) = (ACCEPTED, 0, 0);
+        for byte in text.bytes() {
+            let kind = KINDS.get(usize::from(byte)).copied().unwrap_or(0);
+            all &= kind;
+            any |= kind;
+            digits += kind & DIGIT;
+        }
+        (all != 0).then_some(Self { digits, has_pair: any & PAIR != 0 })
+    }
+}
 
 /// The longest id that is held without an allocation: a UUID.
 const SHORT: usize = 36;
@@ -61,19 +109,30 @@ impl CorrelationId {
     /// The bytes are not an id as described at the type. The error does not repeat them, so that it may be
     /// logged.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, InvalidId> {
-        let accepted = (1..=Self::MAX_LEN).contains(&bytes.len())
-            && bytes.iter().all(|byte| {
-                byte.is_ascii_alphanumeric()
-                    || matches!(byte, b'-' | b'_' | b'.' | b':' | b'/' | b'+' | b'=')
-            });
-        match std::str::from_utf8(bytes) {
-            Ok(text) if accepted => Ok(Self(text.into())),
-            _ => Err(InvalidId::new(
-                "correlation id",
-                "1 to 128 characters out of A-Z a-z 0-9 - _ . : / + =",
-            )),
-        }
+        std::str::from_utf8(bytes).map_err(|_| Self::REFUSED)?.parse()
     }
+
+    /// The id that a caller gave, unless there is a secret in it by the rules of [`Redactor::new`]: it would travel on to
+    /// every line and every callee.
+    ///
+    /// ```
+    /// use obs_model::CorrelationId;
+    ///
+    /// assert_eq!(CorrelationId::of_caller("req-42").unwrap().as_str(), "req-42");
+    /// assert_eq!(CorrelationId::of_caller("password=hunter2hunter2"), None);
+    /// assert_eq!(CorrelationId::of_caller("a b"), None);
+    /// ```
+    #[must_use]
+    #[inline]
+    pub fn of_caller(text: &str) -> Option<Self> {
+        let survey = Survey::of(text)?;
+        // Too short for a key, a number or a token, and no pair: there is nothing in it to look for.
+        let is_harmless = text.len() < 15 && survey.digits < 7 && !survey.has_pair;
+        (is_harmless || has_no_secret(text)).then(|| Self(text.into()))
+    }
+
+    const REFUSED: InvalidId =
+        InvalidId::new("correlation id", "1 to 128 characters out of A-Z a-z 0-9 - _ . : / + =");
 
     /// The id's text.
     #[must_use]
@@ -83,6 +142,12 @@ impl CorrelationId {
             Text::Long(text) => text,
         }
     }
+}
+
+#[cold]
+fn has_no_secret(text: &str) -> bool {
+    static REDACTOR: LazyLock<Redactor> = LazyLock::new(Redactor::new);
+    matches!(REDACTOR.text(text), Cow::Borrowed(_))
 }
 
 impl PartialEq for CorrelationId {
@@ -115,7 +180,7 @@ impl FromStr for CorrelationId {
     type Err = InvalidId;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        Self::from_bytes(text.as_bytes())
+        Survey::of(text).map(|_| Self(text.into())).ok_or(Self::REFUSED)
     }
 }
 
@@ -213,6 +278,7 @@ impl InvalidId {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     #[test]
     fn a_correlation_id_from_outside_is_taken_only_when_it_is_harmless() {
@@ -229,6 +295,17 @@ mod tests {
             assert!(bad.len() < 3 || !error.contains(bad), "the error repeats {bad:?}");
         }
         assert!(CorrelationId::from_bytes(&[0xff, 0xfe]).is_err());
+    }
+
+    proptest! {
+        #[test]
+        fn the_id_of_a_caller_is_taken_unless_there_is_a_secret_in_it(
+            text in "[A-Za-z0-9_.:/+=-]{1,16}|[0-9.-]{1,14}|(?i:password|token)[=:][a-z0-9]{1,20}|.{0,20}",
+        ) {
+            let expected = text.parse::<CorrelationId>().ok();
+            let expected = expected.filter(|id| Redactor::new().text(id.as_str()) == id.as_str());
+            prop_assert_eq!(CorrelationId::of_caller(&text), expected);
+        }
     }
 
     #[test]

@@ -1,9 +1,6 @@
 //! Work that another service asked for: its context, and its span as a part of the caller's trace.
 
-use std::borrow::Cow;
-use std::sync::LazyLock;
-
-use obs_model::{Baggage, Context, CorrelationId, Redactor, SpanId, TraceId};
+use obs_model::{Baggage, Context, CorrelationId, SpanId, TraceId};
 use tracing::Span;
 
 use crate::spans::ids::{SpanIds, random_span_id, random_trace_id, with_incoming};
@@ -15,28 +12,6 @@ pub(crate) struct Caller {
     pub(crate) parent: Option<(TraceId, SpanId)>,
     /// Whether it samples, if it has decided.
     pub(crate) sampled: Option<bool>,
-}
-
-/// The correlation id of a caller, unless there is a secret in it: it would travel on to every line and every callee.
-pub(crate) fn correlation_of(text: &[u8]) -> Option<CorrelationId> {
-    static REDACTOR: LazyLock<Redactor> = LazyLock::new(Redactor::new);
-    let id = CorrelationId::from_bytes(text).ok()?;
-    if is_harmless(text) {
-        return Some(id);
-    }
-    matches!(REDACTOR.text(id.as_str()), Cow::Borrowed(_)).then_some(id)
-}
-
-/// Whether an id is too short for a key, a number or a token, and is no pair: there is nothing in it to look for.
-fn is_harmless(id: &[u8]) -> bool {
-    id.len() < 15 && {
-        let (mut digits, mut pairs) = (0, 0);
-        for byte in id {
-            digits += u8::from(byte.is_ascii_digit());
-            pairs += u8::from(matches!(byte, b'=' | b':'));
-        }
-        digits < 7 && pairs == 0
-    }
 }
 
 /// What comes from a caller.
@@ -77,20 +52,5 @@ impl Incoming {
         // Without obskit's layer nobody gives the span an id, but errors and calls still need one.
         let id = SpanIds::of(span).map_or_else(random_span_id, |ids| ids.span);
         self.context.with_span(id)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use proptest::prelude::*;
-
-    proptest! {
-        #[test]
-        fn nothing_is_found_in_what_is_not_looked_at(id in "[A-Za-z0-9_.:/+=-]{1,16}|[0-9.-]{1,14}") {
-            if is_harmless(id.as_bytes()) {
-                prop_assert_eq!(&Redactor::new().text(&id), &id);
-            }
-        }
     }
 }

@@ -57,6 +57,8 @@ pub struct Redactor(Arc<Rules>);
 #[derive(Clone)]
 struct Rules {
     keys: KeyNames,
+    /// Whether some of them are not among the default ones.
+    has_added_keys: bool,
     mode: RedactMode,
     /// One bit for each kind that is not looked for.
     ignored: u16,
@@ -133,14 +135,27 @@ impl Redactor {
     /// A redactor that masks, with the default keys and all kinds.
     #[must_use]
     pub fn new() -> Self {
-        Self(Arc::new(Rules { keys: KeyNames::new(), mode: RedactMode::Mask, ignored: 0 }))
+        Self(Arc::new(Rules {
+            keys: KeyNames::new(),
+            has_added_keys: false,
+            mode: RedactMode::Mask,
+            ignored: 0,
+        }))
     }
 
     /// This redactor, also for keys that contain `key`; case, `-`, `_` and `.` do not matter.
     #[must_use]
     pub fn with_key(mut self, key: &str) -> Self {
-        Arc::make_mut(&mut self.0).keys.add(key);
+        let rules = Arc::make_mut(&mut self.0);
+        rules.keys.add(key);
+        rules.has_added_keys = true;
         self
+    }
+
+    /// Whether it has other keys than the default ones.
+    #[must_use]
+    pub fn has_added_keys(&self) -> bool {
+        self.0.has_added_keys
     }
 
     /// This redactor, with something else in place of secrets.

@@ -7,9 +7,11 @@ use tracing_core::callsite::{Callsite, DefaultCallsite};
 use tracing_core::field::{FieldSet, Value};
 use tracing_core::{Event, Kind, Level, LevelFilter, Metadata, dispatcher, identify_callsite};
 
+use super::exchange::FAILED;
 use super::span::RequestSpan;
 use crate::duration::milliseconds;
-use crate::line::{Outline, Template};
+use crate::line::Outline;
+use crate::pipeline::RequestKind;
 
 pub(super) const TARGET: &str = "obskit::http";
 const MESSAGE: &str = "request finished";
@@ -32,14 +34,16 @@ pub(super) struct Finished<'a> {
     pub(super) context: &'a mut Context,
     pub(super) status: u16,
     pub(super) method: &'static str,
-    pub(super) path: &'a str,
+    /// The template of its route, where it is kept.
+    pub(super) path: Option<&'static str>,
     pub(super) took: Duration,
 }
 
 impl Finished<'_> {
-    /// Writes the line, from a template where nothing about the request is out of the ordinary: then the span has its
-    /// status already, and the answer is `true`.
-    pub(super) fn log(mut self, kept: &mut Option<Template>) -> bool {
+    /// Writes the line, from a template where nothing about the request is out of the ordinary; then the span of a request
+    /// that did not fail is closed, and the answer is `true`.
+    #[inline]
+    pub(super) fn log(mut self, kept: &mut Option<RequestKind>) -> bool {
         if LevelFilter::current() < Level::INFO {
             return false;
         }
@@ -48,7 +52,11 @@ impl Finished<'_> {
             return false;
         }
         if interest.is_always() && self.is_templated(kept) {
-            return true;
+            let closing = kept.as_ref().filter(|_| self.status < FAILED);
+            if let Some(kind) = closing {
+                self.span.close_ordinary(self.status, kind);
+            }
+            return closing.is_some();
         }
         let fields = METADATA.fields();
         let mut names = fields.iter();
@@ -72,14 +80,15 @@ impl Finished<'_> {
         false
     }
 
-    fn is_templated(&mut self, kept: &mut Option<Template>) -> bool {
+    fn is_templated(&mut self, kept: &mut Option<RequestKind>) -> bool {
+        let Some(path) = self.path else { return false };
         let outline = Outline {
             level: obs_model::Level::Info,
             target: TARGET,
             message: MESSAGE,
             status: self.status,
             method: self.method,
-            path: self.path,
+            path,
         };
         self.span.write_ordinary(self.context, outline, kept)
     }

@@ -10,7 +10,7 @@ use metrics::{Counter, Histogram};
 use super::route::Route;
 use crate::counters::recorder_address;
 use crate::duration::milliseconds;
-use crate::line::Template;
+use crate::pipeline::RequestKind;
 
 /// The series whose handles a thread keeps at hand; one more takes the place of another.
 const KEPT: usize = 256;
@@ -33,8 +33,8 @@ struct Handles {
     requests: Counter,
     errors: Counter,
     duration_ms: Histogram,
-    /// The parts of its access lines.
-    line: Option<Template>,
+    /// What its lines and spans have in common.
+    kind: Option<RequestKind>,
     /// `http_requests_total` and `http_request_duration_seconds`, where they are asked for.
     http: Option<(Counter, Histogram)>,
 }
@@ -66,7 +66,7 @@ impl ApiMetrics {
         method: &'static str,
         status: u16,
         took: Duration,
-        log: impl FnOnce(&mut Option<Template>),
+        log: impl FnOnce(&mut Option<RequestKind>),
     ) {
         let recorder = recorder_address();
         let mut log = Some(log);
@@ -81,7 +81,7 @@ impl ApiMetrics {
                 duration_seconds.record(took.as_secs_f64());
             }
             if let Some(log) = log.take() {
-                log(&mut handles.line);
+                log(&mut handles.kind);
             }
         };
         let make = || {
@@ -137,7 +137,7 @@ impl Handles {
                 "api_request_duration_ms",
                 "endpoint" => endpoint(), "method" => method
             ),
-            line: None,
+            kind: None,
             http: None,
         }
     }

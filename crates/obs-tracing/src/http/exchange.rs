@@ -5,13 +5,13 @@ use std::thread;
 use axum::extract::MatchedPath;
 use http::{HeaderMap, HeaderValue, Method, Request};
 use obs_model::Context;
-use tracing_core::{Dispatch, dispatcher};
 
 use super::access::Finished;
 use super::api_metrics::{ApiMetrics, method_label};
 use super::incoming::Said;
 use super::route::Route;
 use super::span::{RequestSpan, Watched, Within};
+use crate::pipeline::HeldPipeline;
 
 /// The status of a request that no response was made for.
 pub(super) const FAILED: u16 = 500;
@@ -59,18 +59,20 @@ impl Exchange {
         shared: Shared,
     ) -> Self {
         let (route, method) = (Route::of(path), method_label(method));
-        let dispatch = dispatcher::get_default(Dispatch::clone);
-        let (said, header) = Said::read(headers, dispatch.downcast_ref());
-        let (span, context) = RequestSpan::open(dispatch, said, method, &route);
+        let pipeline = HeldPipeline::current();
+        let (said, header) = Said::read(headers, pipeline.as_deref());
+        let (span, context) = RequestSpan::open(pipeline, said, method, &route);
         Self { span, context, header, route, method, shared, closed: false }
     }
 
     /// Enters the request's span and context for what is done of it now.
+    #[inline(always)]
     pub(super) fn enter(&mut self) -> Within<'_> {
         self.span.enter(&mut self.context, Watched::Yes)
     }
 
     /// As [`Exchange::enter`], while the future is made that does the work: that is no poll, and is not watched as one.
+    #[inline(always)]
     pub(super) fn enter_to_begin(&mut self) -> Within<'_> {
         self.span.enter(&mut self.context, Watched::No)
     }
@@ -87,19 +89,20 @@ impl Exchange {
         }
         let Self { span, context, route, method, shared, .. } = self;
         let (took, method) = (span.end(), *method);
-        let mut has_status = false;
+        let mut is_closed = false;
         shared.metrics.record(route, method, status, took, |kept| {
             if shared.access_log == AccessLog::On {
-                let path = route.as_str();
+                let path = route.kept();
                 let finished = Finished { span, context, status, method, path, took };
-                has_status = finished.log(kept);
+                is_closed = finished.log(kept);
             }
         });
-        // Only now, because a span that has what it was opened with has a line that is known beforehand.
-        if !has_status {
-            span.record("status", &status);
+        if is_closed {
+            return;
         }
-        if status >= 500 {
+        // Only now, because a span that has what it was opened with has a line that is known beforehand.
+        span.record("status", &status);
+        if status >= FAILED {
             span.record("otel.status_code", &"ERROR");
         }
     }
@@ -107,6 +110,9 @@ impl Exchange {
 
 impl Drop for Exchange {
     fn drop(&mut self) {
-        self.close(if thread::panicking() { FAILED } else { CLIENT_CLOSED_REQUEST });
+        if !self.closed {
+            self.close(if thread::panicking() { FAILED } else { CLIENT_CLOSED_REQUEST });
+        }
+        std::mem::take(&mut self.context).end_work();
     }
 }

@@ -7,7 +7,7 @@ use tracing_core::dispatcher;
 use super::propagate::{CORRELATION, propagators};
 use super::propagation::{Propagator, TRACEPARENT, traceparent};
 use crate::baggage;
-use crate::incoming::{Caller, Incoming, correlation_of};
+use crate::incoming::{Caller, Incoming};
 use crate::pipeline::Pipeline;
 
 /// What the headers say, and the correlation id for the response.
@@ -27,7 +27,7 @@ pub(super) struct Said {
 
 impl Said {
     /// Reads the headers by the rules of a pipeline; with it comes the correlation id for the response.
-    #[inline]
+    #[inline(always)]
     pub(super) fn read(headers: &HeaderMap, pipeline: Option<&Pipeline>) -> (Self, HeaderValue) {
         let found = Found::among(headers);
         let (correlation, header) = correlation(found.correlation);
@@ -68,6 +68,7 @@ enum Header<'a> {
 }
 
 impl<'a> Found<'a> {
+    #[inline(always)]
     fn among(headers: &'a HeaderMap) -> Self {
         let mut found = Self::default();
         for (name, value) in headers {
@@ -94,9 +95,10 @@ impl<'a> Header<'a> {
 }
 
 /// The request's own correlation id when it is valid, else a new one.
+#[inline(always)]
 fn correlation(given: Header<'_>) -> (CorrelationId, HeaderValue) {
     if let Header::Once(value) = given
-        && let Some(id) = correlation_of(value.as_bytes())
+        && let Some(id) = value.to_str().ok().and_then(CorrelationId::of_caller)
     {
         return (id, value.clone());
     }

@@ -59,6 +59,14 @@ impl Route {
         }
     }
 
+    /// The template, where it lives as long as the process.
+    pub(super) const fn kept(&self) -> Option<&'static str> {
+        match self {
+            Self::Kept(template) => Some(template),
+            Self::Shared(_) => None,
+        }
+    }
+
     /// The template.
     pub(super) fn as_str(&self) -> &str {
         match self {

@@ -1,7 +1,6 @@
 //! The tower layer, its service and its future.
 
 use std::future::Future;
-use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::pin::Pin;
 use std::task::{Context as TaskContext, Poll};
 
@@ -126,33 +125,43 @@ where
     type Output = Result<Response<R>, E>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut TaskContext<'_>) -> Poll<Self::Output> {
-        let mut this = self.project();
-        // OK because a future that panicked is not polled again: the panic goes on below.
-        let polled = catch_unwind(AssertUnwindSafe(|| {
-            let _within = this.exchange.enter();
-            let inner = this.inner.as_mut().as_pin_mut();
-            let polled = inner.expect("a future is not polled after it has ended").poll(cx);
+        let this = self.project();
+        let mut inner = this.inner;
+        let mut watched = FailOnPanic { exchange: this.exchange, is_done: false };
+        let mut polled = {
+            let _within = watched.exchange.enter();
+            let future = inner.as_mut().as_pin_mut();
+            let polled = future.expect("a future is not polled after it has ended").poll(cx);
             if polled.is_ready() {
-                this.inner.set(None);
+                inner.set(None);
             }
             polled
-        }));
-        match polled {
-            Ok(Poll::Pending) => Poll::Pending,
-            Ok(Poll::Ready(Ok(mut response))) => {
-                let header = this.exchange.take_header();
+        };
+        watched.is_done = true;
+        let exchange = &mut *watched.exchange;
+        match &mut polled {
+            Poll::Pending => {}
+            Poll::Ready(Ok(response)) => {
+                let header = exchange.take_header();
                 response.headers_mut().insert(CORRELATION_HEADER, header);
-                this.exchange.close(response.status().as_u16());
-                Poll::Ready(Ok(response))
+                exchange.close(response.status().as_u16());
             }
-            Ok(Poll::Ready(Err(error))) => {
-                this.exchange.close(FAILED);
-                Poll::Ready(Err(error))
-            }
-            Err(panic) => {
-                this.exchange.close(FAILED);
-                resume_unwind(panic)
-            }
+            Poll::Ready(Err(_)) => exchange.close(FAILED),
+        }
+        polled
+    }
+}
+
+/// Closes a request that is being polled as failed, when that panics: who drops the future later does so in peace.
+struct FailOnPanic<'a> {
+    exchange: &'a mut Exchange,
+    is_done: bool,
+}
+
+impl Drop for FailOnPanic<'_> {
+    fn drop(&mut self) {
+        if !self.is_done {
+            self.exchange.close(FAILED);
         }
     }
 }

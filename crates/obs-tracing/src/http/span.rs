@@ -7,16 +7,14 @@ use tracing::Span;
 use tracing_core::callsite::DefaultCallsite;
 use tracing_core::field::{self, FieldSet, Value};
 use tracing_core::span::Record;
-use tracing_core::{
-    Dispatch, Kind, Level, LevelFilter, Metadata, Subscriber, dispatcher, identify_callsite,
-};
+use tracing_core::{Kind, Level, LevelFilter, Metadata, Subscriber, dispatcher, identify_callsite};
 
 use super::access::TARGET;
 use super::incoming::Said;
 use super::route::Route;
 use crate::incoming::Incoming;
-use crate::line::{Outline, Template};
-use crate::pipeline::{NewRequest, Pipeline, Request};
+use crate::line::Outline;
+use crate::pipeline::{HeldPipeline, NewRequest, Pipeline, Request, RequestKind};
 use crate::spans::{KnownTexts, SpanKey};
 
 const FIELDS: [&str; 6] =
@@ -48,29 +46,27 @@ pub(super) enum RequestSpan {
 
 /// A span that was opened in obskit's pipeline itself.
 pub(super) struct OwnSpan {
-    dispatch: Dispatch,
+    pipeline: HeldPipeline,
     key: SpanKey,
     is_sampled: bool,
     began: Duration,
     /// How long the request took, once it has ended.
     took: Option<Duration>,
-    /// The status, once it is known and unless it is a field of the span already.
-    status: Option<u16>,
+    is_closed: bool,
 }
 
 impl RequestSpan {
     /// Opens the span, and says in which context the request is served.
     #[inline]
     pub(super) fn open(
-        dispatch: Dispatch,
+        pipeline: Option<HeldPipeline>,
         said: Said,
         method: &'static str,
         route: &Route,
     ) -> (Self, Context) {
-        let pipeline = dispatch.downcast_ref::<Pipeline>();
         let is_wanted = LevelFilter::current() >= Level::INFO && PLACE.interest().is_always();
         let pipeline = pipeline.filter(|pipeline| is_wanted && pipeline.opens_any_span());
-        let (Some(pipeline), Route::Kept(path)) = (pipeline, route) else {
+        let (Some(pipeline), Some(path)) = (pipeline, route.kept()) else {
             return Self::open_any(said, method, route.as_str());
         };
         let began = pipeline.time();
@@ -83,8 +79,8 @@ impl RequestSpan {
             route: path,
             began,
         });
-        let (took, status) = (None, None);
-        (Self::Own(OwnSpan { dispatch, key, is_sampled, began, took, status }), context)
+        let (took, is_closed) = (None, false);
+        (Self::Own(OwnSpan { pipeline, key, is_sampled, began, took, is_closed }), context)
     }
 
     fn open_any(said: Said, method: &'static str, path: &str) -> (Self, Context) {
@@ -110,30 +106,40 @@ impl RequestSpan {
     pub(super) fn end(&mut self) -> Duration {
         match self {
             Self::Own(own) => {
-                let took = own.pipeline().map(|pipeline| pipeline.time().saturating_sub(own.began));
-                own.took = took;
-                took.unwrap_or_default()
+                let took = own.pipeline.time().saturating_sub(own.began);
+                own.took = Some(took);
+                took
             }
             Self::Any(_, began) => began.elapsed(),
         }
     }
 
     /// Writes the line of a request that has ended from a template, where nothing about it is out of the ordinary: then
-    /// the span has its status too, and the answer is `true`.
+    /// the answer is `true`.
+    #[inline(always)]
     pub(super) fn write_ordinary(
         &mut self,
         context: &Context,
-        outline: Outline<'_>,
-        kept: &mut Option<Template>,
+        outline: Outline,
+        kept: &mut Option<RequestKind>,
     ) -> bool {
         let Self::Own(own) = self else { return false };
-        let (Some(pipeline), Some(took)) = (own.pipeline(), own.took) else { return false };
-        let request = Request { key: own.key, context, is_sampled: own.is_sampled, took };
-        let is_written = pipeline.write_request(&request, outline, kept);
-        if is_written {
-            own.status = Some(outline.status);
+        let Some(took) = own.took else { return false };
+        let OwnSpan { key, is_sampled, began, .. } = *own;
+        let ended = began + took;
+        let request = Request { place: &METADATA, key, context, is_sampled, took, ended };
+        own.pipeline.write_request(&request, outline, kept)
+    }
+
+    /// Closes the span of a request whose line was written so, with its status.
+    #[inline(always)]
+    pub(super) fn close_ordinary(&mut self, status: u16, kind: &RequestKind) {
+        if let Self::Own(own) = self
+            && let Some(took) = own.took
+        {
+            own.is_closed = true;
+            own.pipeline.close_ordinary(own.key, took, status, kind);
         }
-        is_written
     }
 
     pub(super) fn id(&self) -> Option<tracing_core::span::Id> {
@@ -144,6 +150,7 @@ impl RequestSpan {
     }
 
     /// Enters the span, and lends the context for as long.
+    #[inline(always)]
     pub(super) fn enter<'a>(&'a self, context: &'a mut Context, watched: Watched) -> Within<'a> {
         let context = context.lend();
         let span = match self {
@@ -165,33 +172,26 @@ impl RequestSpan {
 }
 
 impl OwnSpan {
-    fn pipeline(&self) -> Option<&Pipeline> {
-        self.dispatch.downcast_ref()
-    }
-
+    #[inline(always)]
     fn enter(&self, watched: Watched) -> EnteredOwn<'_> {
-        let pipeline = self.pipeline();
-        if let Some(pipeline) = pipeline {
-            match watched {
-                Watched::Yes => pipeline.enter(&self.key.id()),
-                Watched::No => pipeline.enter_unwatched(self.key),
-            }
+        match watched {
+            Watched::Yes => self.pipeline.enter_span(self.key),
+            Watched::No => self.pipeline.enter_unwatched(self.key),
         }
-        EnteredOwn { pipeline, key: self.key, watched }
+        EnteredOwn { pipeline: &self.pipeline, key: self.key, watched }
     }
 
     fn record(&self, name: &str, value: &dyn Value) {
-        let Some(pipeline) = self.pipeline() else { return };
         let values = FIELDS.map(|field| (field == name).then_some(value));
-        with_fields(values, |values| pipeline.record(&self.key.id(), &Record::new(values)));
+        with_fields(values, |values| self.pipeline.record(&self.key.id(), &Record::new(values)));
     }
 }
 
 impl Drop for OwnSpan {
     fn drop(&mut self) {
-        if let Some(pipeline) = self.pipeline() {
-            let took = self.took.unwrap_or_else(|| pipeline.time().saturating_sub(self.began));
-            pipeline.close_request(self.key, took, self.status);
+        if !self.is_closed {
+            let took = self.took.unwrap_or_else(|| self.pipeline.time().saturating_sub(self.began));
+            self.pipeline.close_request(self.key, took);
         }
     }
 }
@@ -212,7 +212,7 @@ enum Entered<'a> {
 }
 
 struct EnteredOwn<'a> {
-    pipeline: Option<&'a Pipeline>,
+    pipeline: &'a Pipeline,
     key: SpanKey,
     watched: Watched,
 }
@@ -225,12 +225,11 @@ pub(super) enum Watched {
 }
 
 impl Drop for EnteredOwn<'_> {
+    #[inline(always)]
     fn drop(&mut self) {
-        if let Some(pipeline) = self.pipeline {
-            match self.watched {
-                Watched::Yes => pipeline.exit(&self.key.id()),
-                Watched::No => pipeline.exit_unwatched(self.key),
-            }
+        match self.watched {
+            Watched::Yes => self.pipeline.exit_span(self.key),
+            Watched::No => self.pipeline.exit_unwatched(self.key),
         }
     }
 }

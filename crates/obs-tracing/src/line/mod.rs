@@ -4,7 +4,7 @@ mod json;
 mod logfmt;
 mod recast;
 pub(crate) mod record;
-#[cfg(feature = "http")]
+#[cfg_attr(not(feature = "http"), expect(dead_code, reason = "only requests have templates"))]
 mod template;
 mod text;
 pub(crate) mod write;
@@ -18,7 +18,8 @@ use crate::fields::keys::{FieldKind, IdField, Key};
 use crate::fields::{EventParts, EventText, FieldBuffer, FieldRules};
 pub(crate) use recast::recast;
 #[cfg(feature = "http")]
-pub(crate) use template::{Outline, Template};
+pub(crate) use template::Outline;
+pub(crate) use template::{Template, TemplatedLine};
 use write::TimeWriter;
 
 /// Room to render a line in, kept by each thread and used again.
@@ -45,6 +46,9 @@ pub(crate) struct LineRules {
     /// The service as a member of a JSON line, and whether it was cut.
     service_member: (Vec<u8>, bool),
     pub(crate) max_line: usize,
+    /// Whether there can be a secret in an id that had none by the default rules.
+    #[cfg(feature = "http")]
+    pub(crate) checks_ids: bool,
 }
 
 impl LineRules {
@@ -57,7 +61,19 @@ impl LineRules {
     ) -> Self {
         let mut member = Vec::new();
         let is_cut = json::push_service(&mut member, &service);
-        Self { fields, format, colored, service, service_member: (member, is_cut), max_line }
+        #[cfg(feature = "http")]
+        let checks_ids = fields.redactor.has_added_keys();
+        let service_member = (member, is_cut);
+        Self {
+            fields,
+            format,
+            colored,
+            service,
+            service_member,
+            max_line,
+            #[cfg(feature = "http")]
+            checks_ids,
+        }
     }
 }
 

@@ -164,7 +164,6 @@ pub(crate) fn push_f64(out: &mut Vec<u8>, value: f64) {
 }
 
 /// Appends a whole number of nanoseconds as milliseconds: what [`push_f64`] writes of the number nearest to them.
-#[cfg(feature = "http")]
 pub(crate) fn push_milliseconds(out: &mut Vec<u8>, nanoseconds: u64) {
     /// From here on a floating-point number has fewer digits than that.
     const TOO_MANY: u64 = 1_000_000_000_000_000;
@@ -174,24 +173,16 @@ pub(crate) fn push_milliseconds(out: &mut Vec<u8>, nanoseconds: u64) {
     if !(TOO_FEW..TOO_MANY).contains(&nanoseconds) {
         return push_f64(out, nanoseconds as f64 / MILLISECOND as f64);
     }
-    /// Where the point stands, from the end.
-    const POINT: usize = 6;
-    let mut text = [0_u8; 16];
-    let (mut from, mut end, mut rest) = (text.len(), text.len(), nanoseconds);
-    // One digit stands before the point and one behind it, whatever they are.
-    while rest > 0 || from + POINT + 1 >= text.len() {
-        let digit = b'0' + (rest % 10) as u8;
+    push_u64(out, nanoseconds / MILLISECOND);
+    let mut rest = (nanoseconds % MILLISECOND) as u32;
+    let mut digits = *b".000000";
+    for digit in digits.iter_mut().skip(1).rev() {
+        *digit += (rest % 10) as u8;
         rest /= 10;
-        from -= 1;
-        text[from] = digit;
-        if text.len() - from == POINT {
-            from -= 1;
-            text[from] = b'.';
-        } else if digit == b'0' && from + 1 == end && text.len() - from < POINT {
-            end = from;
-        }
     }
-    out.extend_from_slice(&text[from..end]);
+    // One digit stands behind the point, whatever it is.
+    let last = digits.iter().rposition(|digit| *digit != b'0').unwrap_or_default().max(1);
+    out.extend_from_slice(&digits[..=last]);
 }
 
 /// The hexadecimal digits of `value`, in lower case.
@@ -326,7 +317,6 @@ mod tests {
             prop_assert_eq!(hex_128(value).to_vec(), format!("{value:032x}").into_bytes());
         }
 
-        #[cfg(feature = "http")]
         #[test]
         fn milliseconds_are_written_as_the_number_nearest_to_them_is(
             digits in 0_u32..19,

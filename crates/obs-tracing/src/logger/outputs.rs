@@ -8,7 +8,7 @@ use obs_model::{Clock, Level, Resource, SystemClock};
 
 use crate::Error;
 use crate::pipeline::SinkQueue;
-use crate::pipeline::queue::QueueLimits;
+use crate::pipeline::queue::{NewLine, QueueLimits};
 #[cfg(feature = "elasticsearch")]
 use crate::sink::ElasticsearchConfig;
 #[cfg(feature = "syslog")]
@@ -49,7 +49,7 @@ impl Outputs {
 
     /// Takes a line with its end; what there is no room for is counted.
     pub(super) fn push(&self, line: &[u8], head: LineHead) {
-        self.queue.queue.0.push(line, head.at, head.level, Some(head));
+        self.queue.queue.0.push(NewLine::Whole(line), head.at, head.level, Some(head));
     }
 
     pub(super) fn flush(&self, deadline: Duration) -> Result<(), Error> {

@@ -8,7 +8,7 @@ use obs_model::{Clock, Context, FieldValue, Level, LogRecord, Sink};
 use tracing_core::{Event, Metadata};
 
 use super::admission::{Admission, Verdict};
-use super::queue::CloseOnDrop;
+use super::queue::{CloseOnDrop, NewLine};
 use super::thread;
 use crate::baggage::BaggageRules;
 use crate::config::LogFormat;
@@ -172,7 +172,7 @@ impl EventLog {
         }
         if let Some(CloseOnDrop(queue)) = &self.output {
             scratch.render(head, &self.rules);
-            queue.push(&scratch.line, head.at, level, None);
+            queue.push(NewLine::Whole(&scratch.line), head.at, level, None);
         }
         if self.sinks.as_ref().is_some_and(|sinks| level >= sinks.level) {
             let sampled = ids.is_some_and(|ids| ids.sampled && Some(ids.trace) == trace);
@@ -181,7 +181,7 @@ impl EventLog {
                 scratch.line.clear();
                 scratch.render_json(head, &self.rules);
             }
-            self.give_to_sinks(&scratch.line, head, sampled);
+            self.give_to_sinks(NewLine::Whole(&scratch.line), head, sampled);
         }
         if level == Level::Error
             && let Some(sink) = &self.error_sink
@@ -198,7 +198,7 @@ impl EventLog {
 
 impl EventLog {
     /// Hands a line, as JSON, to the sinks that want its level.
-    pub(super) fn give_to_sinks(&self, line: &[u8], head: Head<'static>, sampled: bool) {
+    pub(super) fn give_to_sinks(&self, line: NewLine<'_>, head: Head<'static>, sampled: bool) {
         let Head { at, level, target, trace, span } = head;
         if let Some(SinkQueue { queue: CloseOnDrop(queue), level: least }) = &self.sinks
             && level >= *least

@@ -4,6 +4,8 @@ pub(crate) mod admission;
 pub(crate) mod control;
 mod events;
 pub(crate) mod filter;
+#[cfg(feature = "http")]
+mod held;
 pub(crate) mod queue;
 #[cfg(feature = "http")]
 mod request;
@@ -28,7 +30,9 @@ use tracing_subscriber::layer::{Layer, Layered, SubscriberExt};
 pub(crate) use events::{EventLog, SinkQueue, next_owner};
 use filter::LevelControl;
 #[cfg(feature = "http")]
-pub(crate) use request::{NewRequest, Request};
+pub(crate) use held::HeldPipeline;
+#[cfg(feature = "http")]
+pub(crate) use request::{NewRequest, Request, RequestKind};
 
 #[cfg(feature = "log")]
 use queue::CloseOnDrop;
@@ -42,9 +46,7 @@ use crate::inflight::Watch;
 use crate::otlp::Export;
 use crate::sampling::Sampling;
 use crate::spans::ids::SpanIds;
-use crate::spans::{
-    self, KnownFields, KnownTexts, Last, NewSpan, SpanKey, SpanMetrics, SpanState, SpanTable,
-};
+use crate::spans::{self, KnownFields, KnownTexts, Last, NewSpan, SpanKey, SpanMetrics, SpanTable};
 use crate::traces::{Closing, Recorder};
 
 /// How long who calls `flush` of the `log` crate waits.
@@ -106,6 +108,16 @@ struct Opening<'a> {
     known: Option<KnownTexts>,
 }
 
+/// A span that was closed.
+struct Closed {
+    /// The enclosing span, whose reference is handed over.
+    parent: Option<SpanKey>,
+    place: Option<&'static Metadata<'static>>,
+    /// How long it was open, if it is measured or kept.
+    took: Option<Duration>,
+    failed: bool,
+}
+
 impl Pipeline {
     pub(crate) fn new(parts: PipelineParts) -> Self {
         Self {
@@ -156,7 +168,32 @@ impl Pipeline {
         spans::innermost(self.spans.owner)
     }
 
+    /// Makes a span the innermost one of this thread.
+    #[inline(always)]
+    pub(crate) fn enter_span(&self, key: SpanKey) {
+        if let Some(watch) = &self.watch {
+            watch.enter(key);
+        }
+        self.enter_unwatched(key);
+        if self.control.is_dynamic() {
+            self.filter.enter(&key.id());
+        }
+    }
+
+    /// Undoes [`Pipeline::enter_span`].
+    #[inline(always)]
+    pub(crate) fn exit_span(&self, key: SpanKey) {
+        self.exit_unwatched(key);
+        if let Some(watch) = &self.watch {
+            watch.leave(key);
+        }
+        if self.control.is_dynamic() {
+            self.filter.exit(&key.id());
+        }
+    }
+
     /// Makes a span the innermost one of this thread, without a note of when.
+    #[inline]
     pub(crate) fn enter_unwatched(&self, key: SpanKey) {
         spans::enter(self.spans.owner, key);
         #[cfg(feature = "otlp")]
@@ -166,6 +203,7 @@ impl Pipeline {
     }
 
     /// Undoes [`Pipeline::enter_unwatched`].
+    #[inline]
     pub(crate) fn exit_unwatched(&self, key: SpanKey) {
         spans::exit(self.spans.owner, key);
         #[cfg(feature = "otlp")]
@@ -188,7 +226,7 @@ impl Pipeline {
 
     /// What is known of a span that is closing, beside its state.
     #[cfg(feature = "otlp")]
-    fn closing(&self, key: SpanKey, state: &mut SpanState) -> Closing {
+    fn closing(&self, key: SpanKey, state: &mut spans::SpanState) -> Closing {
         let exported = key.is_exported();
         let stand_in = if exported { state.stand_in.take() } else { None };
         let said = stand_in.zip(self.export.as_ref()).and_then(|(id, export)| export.close(id));
@@ -221,6 +259,7 @@ impl Pipeline {
     }
 
     /// Opens a span with the fields that `fill` gives it; `None` when too many are open, which is counted.
+    #[inline(always)]
     fn open(&self, opening: Opening<'_>, fill: impl FnOnce(&mut RawFields)) -> Option<SpanKey> {
         let Opening { ids, metadata, parent, root, context, began, known } = opening;
         #[cfg(feature = "otlp")]
@@ -267,25 +306,35 @@ impl Pipeline {
         opened
     }
 
-    /// Gives a reference to a span back and closes it if that was the last, after a last `touch`, and then those that it
-    /// kept open; whether it was the last.
-    fn release(
-        &self,
-        key: SpanKey,
-        took: Option<Duration>,
-        touch: impl FnOnce(&mut SpanState),
-    ) -> bool {
-        let Some(mut last) = self.spans.release(key) else { return false };
-        touch(last.state());
-        let mut parent = self.close(key, last, took);
+    /// Gives a reference to a span back and closes it if that was the last, and then those that it kept open; whether it
+    /// was the last.
+    fn release(&self, key: SpanKey, took: Option<Duration>) -> bool {
+        let Some(last) = self.spans.release(key) else { return false };
+        let mut parent = self.close_measured(key, last, took);
         while let Some(key) = parent {
-            parent = self.spans.release(key).and_then(|last| self.close(key, last, None));
+            parent = self.spans.release(key).and_then(|last| self.close_measured(key, last, None));
         }
         true
     }
 
-    /// Closes a span. How long it `took` is measured unless somebody has done so.
-    fn close(&self, key: SpanKey, mut last: Last<'_>, took: Option<Duration>) -> Option<SpanKey> {
+    /// Closes a span, which is measured; returns its parent, whose reference goes to the caller.
+    fn close_measured(
+        &self,
+        key: SpanKey,
+        last: Last<'_>,
+        took: Option<Duration>,
+    ) -> Option<SpanKey> {
+        let Closed { parent, place, took, failed } = self.close(key, last, took);
+        // OK because the span is gone: a recorder of metrics may itself log.
+        if let (Some(measured), Some(place), Some(took)) = (&self.measured, place, took) {
+            measured.record(place, took, failed);
+        }
+        parent
+    }
+
+    /// Closes a span. How long it `took` is looked up unless somebody has done so.
+    #[inline(always)]
+    fn close(&self, key: SpanKey, mut last: Last<'_>, took: Option<Duration>) -> Closed {
         #[cfg(feature = "otlp")]
         let closing = self.closing(key, last.state());
         #[cfg(not(feature = "otlp"))]
@@ -301,13 +350,10 @@ impl Pipeline {
         let (place, failed) = (state.metadata, state.failed);
         let parent = self.spans.close(last);
         // OK because the span is gone: a recorder of metrics may itself log.
-        if let (Some(measured), Some(place), Some(took)) = (&self.measured, place, took) {
-            measured.record(place, took, failed);
-        }
         if let Some(lost) = lost {
             lost.count();
         }
-        parent
+        Closed { parent, place, took, failed }
     }
 }
 
@@ -417,25 +463,11 @@ impl Subscriber for Pipeline {
     }
 
     fn enter(&self, id: &Id) {
-        let key = SpanKey::of(id);
-        if let Some(watch) = &self.watch {
-            watch.enter(key);
-        }
-        self.enter_unwatched(key);
-        if self.control.is_dynamic() {
-            self.filter.enter(id);
-        }
+        self.enter_span(SpanKey::of(id));
     }
 
     fn exit(&self, id: &Id) {
-        let key = SpanKey::of(id);
-        self.exit_unwatched(key);
-        if let Some(watch) = &self.watch {
-            watch.leave(key);
-        }
-        if self.control.is_dynamic() {
-            self.filter.exit(id);
-        }
+        self.exit_span(SpanKey::of(id));
     }
 
     fn clone_span(&self, id: &Id) -> Id {
@@ -445,7 +477,7 @@ impl Subscriber for Pipeline {
     }
 
     fn try_close(&self, id: Id) -> bool {
-        self.release(SpanKey::of(&id), None, |_| ())
+        self.release(SpanKey::of(&id), None)
     }
 
     fn current_span(&self) -> Current {

@@ -73,6 +73,7 @@ impl SpanIds {
 
     /// Decides the ids of the span of work that came from outside, without a look at what is current.
     #[cfg(feature = "http")]
+    #[inline]
     pub(crate) fn of_work(
         caller: Option<Caller>,
         name: &str,
@@ -80,12 +81,13 @@ impl SpanIds {
         sampling: Option<&Sampling>,
     ) -> Self {
         let (parent, said) = caller.map_or((None, None), |caller| (caller.parent, caller.sampled));
+        let (new_trace, span) = random_ids();
         let (trace, parent) = match parent {
             Some((trace, span)) => (trace, Some(Parent { span, remote: true })),
-            None => (random_trace_id(), None),
+            None => (new_trace, None),
         };
         let sampled = incoming::takes(sampling, said, trace, name, route);
-        Self { trace, span: random_span_id(), parent, sampled }
+        Self { trace, span, parent, sampled }
     }
 
     /// The ids of a span, if obskit's layer is installed and keeps it.
@@ -205,13 +207,21 @@ mod incoming {
 use incoming::is_sampled;
 pub(crate) use incoming::{with_decision, with_incoming};
 
-/// A new random trace id.
-pub(crate) fn random_trace_id() -> TraceId {
+/// A new random trace id and a new random span id.
+#[inline]
+fn random_ids() -> (TraceId, SpanId) {
     loop {
-        if let Some(id) = TraceId::new(u128::from(random()) << 64 | u128::from(random())) {
-            return id;
+        let [high, low, span] = randoms();
+        let trace = TraceId::new(u128::from(high) << 64 | u128::from(low));
+        if let (Some(trace), Some(span)) = (trace, SpanId::new(span)) {
+            return (trace, span);
         }
     }
+}
+
+/// A new random trace id.
+pub(crate) fn random_trace_id() -> TraceId {
+    random_ids().0
 }
 
 /// A new random span id.
@@ -229,24 +239,34 @@ fn seed() -> [u64; 4] {
     [0_u64, 1, 2, 3].map(|word| state.hash_one((word, std::thread::current().id())))
 }
 
-/// One step of xoshiro256++ (Blackman and Vigna, 2019): fast, no lock, and enough bits that two threads or
-/// machines do not meet.
+/// A random number.
 pub(crate) fn random() -> u64 {
-    let step = |state: &Cell<[u64; 4]>| {
+    let [number] = randoms();
+    number
+}
+
+/// Some steps of xoshiro256++ (Blackman and Vigna, 2019): fast, no lock, and enough bits that two threads or
+/// machines do not meet.
+#[inline]
+fn randoms<const COUNT: usize>() -> [u64; COUNT] {
+    let steps = |state: &Cell<[u64; 4]>| {
         let [mut a, mut b, mut c, mut d] = state.get();
-        let result = a.wrapping_add(d).rotate_left(23).wrapping_add(a);
-        let shifted = b << 17;
-        c ^= a;
-        d ^= b;
-        b ^= c;
-        a ^= d;
-        c ^= shifted;
-        d = d.rotate_left(45);
+        let results = std::array::from_fn(|_| {
+            let result = a.wrapping_add(d).rotate_left(23).wrapping_add(a);
+            let shifted = b << 17;
+            c ^= a;
+            d ^= b;
+            b ^= c;
+            a ^= d;
+            c ^= shifted;
+            d = d.rotate_left(45);
+            result
+        });
         state.set([a, b, c, d]);
-        result
+        results
     };
     // OK because a thread whose locals are gone still gets different numbers, only more slowly.
-    RANDOM.try_with(step).unwrap_or_else(|_| step(&Cell::new(seed())))
+    RANDOM.try_with(steps).unwrap_or_else(|_| steps(&Cell::new(seed())))
 }
 
 #[cfg(test)]

@@ -19,17 +19,33 @@ pub(crate) struct SpanMetrics {
     names: CodeNames,
 }
 
-struct Handles {
-    owner: u32,
-    recorder: usize,
-    place: &'static Metadata<'static>,
+/// The handles of one name.
+pub(crate) struct SpanHandles {
     requests: Counter,
     errors: Counter,
     duration_ms: Histogram,
 }
 
+impl SpanHandles {
+    /// Counts a span that closed.
+    pub(crate) fn count(&self, took: Duration, failed: bool) {
+        self.requests.increment(1);
+        if failed {
+            self.errors.increment(1);
+        }
+        self.duration_ms.record(milliseconds(took));
+    }
+}
+
+struct Kept {
+    owner: u32,
+    recorder: usize,
+    place: &'static Metadata<'static>,
+    handles: SpanHandles,
+}
+
 thread_local! {
-    static HANDLES: RefCell<Vec<Option<Handles>>> = const { RefCell::new(Vec::new()) };
+    static HANDLES: RefCell<Vec<Option<Kept>>> = const { RefCell::new(Vec::new()) };
 }
 
 impl SpanMetrics {
@@ -40,13 +56,6 @@ impl SpanMetrics {
     /// Counts a span that closed.
     pub(crate) fn record(&self, place: &'static Metadata<'static>, took: Duration, failed: bool) {
         let recorder = recorder_address();
-        let count = |handles: &Handles| {
-            handles.requests.increment(1);
-            if failed {
-                handles.errors.increment(1);
-            }
-            handles.duration_ms.record(milliseconds(took));
-        };
         let address = std::ptr::from_ref(place).addr();
         let slot = ((address >> 4) ^ (address >> 12)) % KEPT;
         // OK because a recorder that itself closes a span here only misses the kept handles.
@@ -61,22 +70,21 @@ impl SpanMetrics {
                     && std::ptr::eq(kept.place, place)
             });
             if !is_kept {
-                *kept = Some(self.handles(recorder, place));
+                let handles = self.handles(place);
+                *kept = Some(Kept { owner: self.owner, recorder, place, handles });
             }
-            count(kept.as_ref()?);
+            kept.as_ref()?.handles.count(took, failed);
             Some(())
         });
         if !matches!(kept, Ok(Some(()))) {
-            count(&self.handles(recorder, place));
+            self.handles(place).count(took, failed);
         }
     }
 
-    fn handles(&self, recorder: usize, place: &'static Metadata<'static>) -> Handles {
+    /// Handles for spans of this place, of the recorder that is installed now.
+    pub(crate) fn handles(&self, place: &'static Metadata<'static>) -> SpanHandles {
         let span = self.names.label(place.name());
-        Handles {
-            owner: self.owner,
-            recorder,
-            place,
+        SpanHandles {
             requests: metrics::counter!("span_requests_total", "span" => span),
             errors: metrics::counter!("span_errors_total", "span" => span),
             duration_ms: metrics::histogram!("span_duration_ms", "span" => span),

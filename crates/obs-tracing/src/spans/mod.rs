@@ -14,5 +14,7 @@ mod table;
 
 pub(crate) use current::{enter, exit, innermost};
 pub(crate) use known::{KnownFields, KnownTexts};
+#[cfg(feature = "http")]
+pub(crate) use metrics::SpanHandles;
 pub(crate) use metrics::SpanMetrics;
 pub(crate) use table::{Last, NewSpan, SpanKey, SpanState, SpanTable};

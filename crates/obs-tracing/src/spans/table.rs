@@ -103,6 +103,8 @@ pub(crate) struct SpanState {
     changed: bool,
     /// Whether it reported an error.
     pub(crate) failed: bool,
+    /// Whether there may be anything in what is emptied when it closes: there is nothing in most requests.
+    is_used: bool,
     /// Those of the span's own fields that are not even written down: they come before all others.
     known: Option<KnownFields>,
     /// Those that no line needed yet.
@@ -141,6 +143,25 @@ impl SpanState {
         &mut self.rendered
     }
 
+    /// Empties what spans have beside their ids, and keeps some of its memory for the next one.
+    fn empty(&mut self) {
+        let kept = self.raw.capacity() + self.rendered.capacity() + self.settled.capacity();
+        if kept > KEPT_BYTES {
+            (self.raw, self.rendered, self.settled) = Default::default();
+        } else {
+            self.raw.clear();
+            self.rendered.clear();
+            self.settled.clear();
+        }
+        #[cfg(feature = "otlp")]
+        {
+            self.stand_in = None;
+            if !self.story.is_empty() {
+                self.story.clear();
+            }
+        }
+    }
+
     fn put_known(&mut self, rules: &FieldRules) {
         if let Some(known) = self.known.take() {
             let mut visitor = RawVisitor { rules, raw: &mut self.raw };
@@ -153,6 +174,7 @@ impl SpanState {
     pub(crate) fn put_status(&mut self, status: u16) {
         let place = self.metadata.filter(|_| self.is_kept);
         if let Some(field) = place.and_then(|place| place.fields().field("status")) {
+            self.is_used = true;
             self.raw.put_number(field.index(), status.into());
         }
     }
@@ -262,6 +284,7 @@ impl SpanTable {
 
     /// Opens a span with one reference and lets `fill` set its fields, also those that are not written down; `None` when
     /// too many are open.
+    #[inline(always)]
     pub(crate) fn open(
         self: &Arc<Self>,
         new: NewSpan,
@@ -282,6 +305,7 @@ impl SpanTable {
         state.changed = false;
         slot.changed.store(false, Ordering::Relaxed);
         fill(&mut state.raw, &mut state.known);
+        state.is_used = !state.raw.is_empty();
         if let Some(at) = new.watched_since {
             slot.activity.open(at);
         }
@@ -301,25 +325,14 @@ impl SpanTable {
     }
 
     /// Frees the slot of a span without references; returns the span's parent, whose reference goes to the caller.
+    #[inline(always)]
     pub(crate) fn close(self: &Arc<Self>, mut last: Last<'_>) -> Option<SpanKey> {
         let state = last.state();
         let parent = state.parent.take();
         state.metadata = None;
         state.known = None;
-        let kept = state.raw.capacity() + state.rendered.capacity() + state.settled.capacity();
-        if kept > KEPT_BYTES {
-            (state.raw, state.rendered, state.settled) = Default::default();
-        } else {
-            state.raw.clear();
-            state.rendered.clear();
-            state.settled.clear();
-        }
-        #[cfg(feature = "otlp")]
-        {
-            state.stand_in = None;
-            if !state.story.is_empty() {
-                state.story.clear();
-            }
+        if state.is_used {
+            state.empty();
         }
         last.slot.life.end();
         free::give(self, last.number);
@@ -339,6 +352,7 @@ impl SpanTable {
         let _look = Look(slot);
         // SAFETY: The life is locked, so that no other thread is here, until `_look` is dropped.
         let state = unsafe { &mut *slot.state.get() };
+        state.is_used = true;
         let seen = look(state);
         if state.changed {
             slot.changed.store(true, Ordering::Relaxed);
@@ -429,6 +443,7 @@ impl Slot {
                 is_kept: false,
                 changed: false,
                 failed: false,
+                is_used: false,
                 known: None,
                 raw: RawFields::default(),
                 rendered: FieldBuffer::default(),

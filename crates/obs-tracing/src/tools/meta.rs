@@ -4,7 +4,7 @@ use obs_model::{Baggage, Context, CorrelationId};
 use serde_json::{Map, Value};
 
 use crate::baggage;
-use crate::incoming::{Caller, correlation_of};
+use crate::incoming::Caller;
 use crate::outgoing;
 use crate::traceparent::Parent;
 
@@ -42,7 +42,7 @@ pub fn inject(meta: &mut Meta) {
 
 /// The valid correlation id in `meta`; one that is not valid is counted.
 pub(super) fn correlation(meta: &Meta) -> Option<CorrelationId> {
-    let id = meta.get(CORRELATION)?.as_str().and_then(|text| correlation_of(text.as_bytes()));
+    let id = meta.get(CORRELATION)?.as_str().and_then(CorrelationId::of_caller);
     if id.is_none() {
         metrics::counter!("obskit_correlation_replaced_total").increment(1);
     }

@@ -5,7 +5,6 @@ mod memory;
 mod search;
 #[cfg(feature = "otlp")]
 mod story;
-mod wall;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -29,11 +28,10 @@ pub(crate) use memory::{Forgotten, MIN_BYTES, SpanMemory};
 pub use search::{FinishedSpan, FinishedSpans, SpanInTrace, SpanQuery, Trace};
 #[cfg(feature = "otlp")]
 pub(crate) use story::{EventHead, Story};
-use wall::WallClock;
 
 /// Keeps what is kept of the spans of one pipeline.
 pub(crate) struct Recorder {
-    wall: WallClock,
+    clock: Arc<dyn Clock>,
     memory: Option<Arc<SpanMemory>>,
     #[cfg(feature = "otlp")]
     export: Option<CloseQueueOnDrop>,
@@ -45,7 +43,7 @@ impl Recorder {
     /// A recorder that keeps nothing yet.
     pub(crate) fn new(clock: Arc<dyn Clock>) -> Self {
         Self {
-            wall: WallClock::new(clock),
+            clock,
             memory: None,
             #[cfg(feature = "otlp")]
             export: None,
@@ -121,7 +119,7 @@ impl Recorder {
     /// The wall-clock time of something that happens now, in nanoseconds after the epoch.
     #[cfg(feature = "otlp")]
     pub(crate) fn wall_now(&self) -> u64 {
-        self.wall.nanoseconds(self.wall.monotonic())
+        self.clock.unix_nanoseconds(self.clock.monotonic())
     }
 
     /// Takes what is kept of a span that is closing after `took`.
@@ -129,7 +127,7 @@ impl Recorder {
         let mut lost = Lost::default();
         let Some(began) = span.began else { return lost };
         let duration = took.as_nanos() as u64;
-        let start = self.wall.nanoseconds(began);
+        let start = self.clock.unix_nanoseconds(began);
         if let Some(memory) = &self.memory {
             lost.forgotten = memory.keep(span, start, duration);
         }

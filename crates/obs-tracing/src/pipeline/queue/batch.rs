@@ -2,7 +2,29 @@
 
 use obs_model::{Level, Timestamp};
 
+use crate::line::write::TimeWriter;
+use crate::line::{Template, TemplatedLine};
 use crate::sink::LineHead;
+
+/// A line that is handed over.
+#[derive(Clone, Copy)]
+pub(crate) enum NewLine<'a> {
+    /// As it will be written, with its end.
+    Whole(&'a [u8]),
+    /// As the values that its template lacks.
+    #[cfg_attr(not(feature = "http"), expect(dead_code, reason = "only requests have templates"))]
+    Templated(TemplatedLine<'a>),
+}
+
+impl NewLine<'_> {
+    /// The most bytes that it takes once it is whole.
+    pub(super) fn most_bytes(&self) -> usize {
+        match self {
+            Self::Whole(line) => line.len(),
+            Self::Templated(line) => line.most_bytes(),
+        }
+    }
+}
 
 /// Where a line stands in its batch.
 #[derive(Clone, Copy)]
@@ -10,31 +32,53 @@ struct Mark {
     at: Timestamp,
     /// Where it ends, its line end included.
     end: usize,
+    /// What is lacking, where only the values are there.
+    template: Option<&'static Template>,
 }
 
 /// Lines that are taken away together.
 #[derive(Default)]
 pub(crate) struct Batch {
-    /// Whole lines with their ends, one after another.
+    /// Lines with their ends, or their values, one after another.
     bytes: Vec<u8>,
     marks: Vec<Mark>,
     /// What is known of each, if somebody wants to know.
     heads: Vec<LineHead>,
     by_level: [u64; Level::ALL.len()],
+    /// How many of them are not whole.
+    templated: usize,
+    /// The most bytes that all of them take once they are whole.
+    most_bytes: usize,
 }
 
 impl Batch {
     pub(super) fn push(
         &mut self,
-        line: &[u8],
+        line: NewLine<'_>,
         at: Timestamp,
         level: Level,
         head: Option<LineHead>,
     ) {
-        self.bytes.extend_from_slice(line);
-        self.marks.push(Mark { at, end: self.bytes.len() });
+        let template = match line {
+            NewLine::Whole(line) => {
+                self.bytes.extend_from_slice(line);
+                None
+            }
+            NewLine::Templated(line) => {
+                line.keep(&mut self.bytes);
+                self.templated += 1;
+                Some(line.template)
+            }
+        };
+        self.marks.push(Mark { at, end: self.bytes.len(), template });
         self.heads.extend(head);
         self.by_level[level as usize] += 1;
+        self.most_bytes += line.most_bytes();
+    }
+
+    /// Whether every line is as it will be written.
+    pub(super) fn is_whole(&self) -> bool {
+        self.templated == 0
     }
 
     /// How many lines there are.
@@ -47,12 +91,12 @@ impl Batch {
         Level::ALL.into_iter().zip(self.by_level)
     }
 
-    /// All lines with their ends.
+    /// All lines with their ends, of a batch that is whole.
     pub(super) fn bytes(&self) -> &[u8] {
         &self.bytes
     }
 
-    /// Each line without its end, if the queue was given its head.
+    /// Each line without its end, of a batch that is whole and whose queue was given their heads.
     pub(crate) fn lines_with_heads(&self) -> impl Iterator<Item = (LineHead, &[u8])> {
         let line = |(at, head): (usize, &LineHead)| {
             (*head, &self.bytes[self.start(at)..self.marks[at].end - 1])
@@ -60,9 +104,9 @@ impl Batch {
         self.heads.iter().enumerate().map(line)
     }
 
-    /// How many bytes the lines take; the marks are bounded by the number of lines.
+    /// How many bytes the lines take once they are whole; the marks are bounded by the number of lines.
     pub(super) fn size(&self) -> usize {
-        self.bytes.len() + self.heads.len() * size_of::<LineHead>()
+        self.most_bytes + self.heads.len() * size_of::<LineHead>()
     }
 
     /// Forgets the lines and keeps room for about so many bytes, or for twice as much as there was: the next ones are
@@ -79,17 +123,18 @@ impl Batch {
         clear(&mut self.marks, kept);
         clear(&mut self.heads, kept);
         self.by_level = Default::default();
+        (self.templated, self.most_bytes) = (0, 0);
     }
 
-    /// Adds the lines of all parts, the older ones first. Those of one part stay in their order.
-    pub(super) fn merge(&mut self, parts: &[Self]) {
+    /// Adds the lines of all parts, the older ones first, and makes them whole. Those of one part stay in their order.
+    pub(super) fn merge(&mut self, parts: &[Self], time: &mut TimeWriter) {
         let mut next = vec![0; parts.len()];
         while let Some((part, until)) = oldest(parts, &next) {
             let from = next[part];
             let rest = &parts[part].marks[from..];
             let count =
                 rest.iter().take_while(|mark| until.is_none_or(|until| mark.at <= until)).count();
-            self.append(&parts[part], from, count);
+            self.append(&parts[part], from, count, time);
             next[part] += count;
         }
         for part in parts {
@@ -97,12 +142,26 @@ impl Batch {
         }
     }
 
-    /// Adds some lines of another batch.
-    fn append(&mut self, other: &Self, from: usize, count: usize) {
-        let start = other.start(from);
-        let moved = |mark: &Mark| Mark { end: mark.end - start + self.bytes.len(), ..*mark };
-        self.marks.extend(other.marks[from..from + count].iter().map(moved));
-        self.bytes.extend_from_slice(&other.bytes[start..other.start(from + count)]);
+    /// Adds some lines of another batch, whole.
+    fn append(&mut self, other: &Self, from: usize, count: usize, time: &mut TimeWriter) {
+        let before = self.bytes.len();
+        if other.is_whole() {
+            let start = other.start(from);
+            let moved = |mark: &Mark| Mark { end: mark.end - start + before, ..*mark };
+            self.marks.extend(other.marks[from..from + count].iter().map(moved));
+            self.bytes.extend_from_slice(&other.bytes[start..other.start(from + count)]);
+        } else {
+            for at in from..from + count {
+                let Mark { at: time_of, end, template } = other.marks[at];
+                let kept = &other.bytes[other.start(at)..end];
+                match template.and_then(|template| TemplatedLine::kept(template, kept)) {
+                    Some(line) => line.render(&mut self.bytes, time, time_of),
+                    None => self.bytes.extend_from_slice(kept),
+                }
+                self.marks.push(Mark { at: time_of, end: self.bytes.len(), template: None });
+            }
+        }
+        self.most_bytes += self.bytes.len() - before;
         if !other.heads.is_empty() {
             self.heads.extend_from_slice(&other.heads[from..from + count]);
         }
@@ -128,12 +187,85 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
+    #[cfg(feature = "http")]
+    #[test]
+    fn lines_that_were_handed_over_as_values_are_whole_and_in_their_places_when_they_are_taken() {
+        use obs_model::{Redactor, SpanId, TraceId};
+
+        use crate::config::LogFormat;
+        use crate::fields::FieldRules;
+        use crate::line::{LineRules, Outline};
+
+        let fields = FieldRules {
+            owner: u32::MAX,
+            redactor: Redactor::new(),
+            max_fields: 32,
+            max_text: 1_000,
+            max_bytes: 10_000,
+        };
+        let rules = LineRules::new(fields.into(), LogFormat::Json, false, "shop".into(), 10_000);
+        let (level, target, message) = (Level::Info, "http", "done");
+        let outline = |path| Outline { level, target, message, status: 200, method: "GET", path };
+        let at = |part: usize, line: usize| Timestamp::from_millis((line * 3 + part) as i64);
+        let (mut parts, mut expected, mut most) = (Vec::new(), Vec::new(), 0);
+        for part in 0..3 {
+            let mut batch = Batch::default();
+            for line in 0..40 {
+                let at = at(part, line);
+                if (line + part) % 3 == 0 {
+                    let text = format!("{part} {line}\n");
+                    batch.push(NewLine::Whole(text.as_bytes()), at, level, None);
+                    expected.push((at, text));
+                    continue;
+                }
+                let path = ["/a", "/b"][line % 2];
+                let id = "x".repeat(line);
+                batch.push(
+                    NewLine::Templated(TemplatedLine {
+                        template: Template::of(outline(path), &rules).unwrap(),
+                        trace: TraceId::new(line as u128 + 1).unwrap(),
+                        span: SpanId::new(part as u64 + 1).unwrap(),
+                        took: 1_500_000,
+                        correlation: id.as_bytes(),
+                    }),
+                    at,
+                    level,
+                    None,
+                );
+                let (trace, span) = (line + 1, part + 1);
+                expected.push((
+                    at,
+                    format!(
+                        "{{\"timestamp\":\"{at}\",\"level\":\"INFO\",\"message\":\"done\",\
+                         \"service\":\"shop\",\"target\":\"http\",\"correlationId\":\"{id}\",\
+                         \"traceId\":\"{trace:032x}\",\"spanId\":\"{span:016x}\",\
+                         \"metadata\":{{\"status\":200,\"duration_ms\":1.5,\
+                         \"method\":\"GET\",\"path\":\"{path}\"}}}}\n"
+                    ),
+                ));
+            }
+            assert!(!batch.is_whole());
+            most += batch.size();
+            parts.push(batch);
+        }
+        expected.sort_by_key(|(at, _)| *at);
+        let expected: String = expected.into_iter().map(|(_, text)| text).collect();
+        let (mut merged, mut time) = (Batch::default(), TimeWriter::default());
+        for _ in 0..2 {
+            merged.merge(&parts, &mut time);
+            assert_eq!(String::from_utf8_lossy(merged.bytes()), expected);
+            assert!(merged.is_whole() && merged.size() == expected.len());
+            assert!(merged.size() <= most && most < 2 * merged.size(), "{most}");
+            merged.clear(0);
+        }
+    }
+
     #[test]
     fn a_batch_keeps_the_memory_of_usual_rounds_and_gives_that_of_a_burst_back() {
         let mut batch = Batch::default();
         let mut kept_after = |lines: usize| {
             for _ in 0..lines {
-                batch.push(&[b'x'; 100], Timestamp::EPOCH, Level::Info, None);
+                batch.push(NewLine::Whole(&[b'x'; 100]), Timestamp::EPOCH, Level::Info, None);
             }
             batch.clear(1_000);
             batch.bytes.capacity()
@@ -152,12 +284,13 @@ mod tests {
                 let mut batch = Batch::default();
                 for (at, time) in times.iter().enumerate() {
                     let line = format!("{part} {at} {time}\n");
-                    batch.push(line.as_bytes(), Timestamp::from_millis(*time), Level::Info, None);
+                    let line = NewLine::Whole(line.as_bytes());
+                    batch.push(line, Timestamp::from_millis(*time), Level::Info, None);
                 }
                 batch
             }).collect();
             let mut merged = Batch::default();
-            merged.merge(&batches);
+            merged.merge(&batches, &mut TimeWriter::default());
             let text = String::from_utf8(merged.bytes().to_vec()).unwrap();
             let lines: Vec<Vec<usize>> = text.lines()
                 .map(|line| line.split(' ').map(|word| word.parse().unwrap()).collect())

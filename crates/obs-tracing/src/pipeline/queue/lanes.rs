@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use obs_model::{Level, Timestamp};
 use parking_lot::Mutex;
 
-use super::batch::Batch;
+use super::batch::{Batch, NewLine};
 use crate::pipeline::shard;
 use crate::sink::LineHead;
 
@@ -98,7 +98,7 @@ impl Lanes {
     /// Takes a line of this thread.
     pub(super) fn push(
         &self,
-        line: &[u8],
+        line: NewLine<'_>,
         at: Timestamp,
         level: Level,
         head: Option<LineHead>,
@@ -107,7 +107,7 @@ impl Lanes {
         if lane.closed {
             return Err(Refused::Closed);
         }
-        let bytes = lane.pending.size() + line.len();
+        let bytes = lane.pending.size() + line.most_bytes();
         let wanted = QueueLimits { bytes, lines: lane.pending.lines() + 1 };
         let most = self.limits.open_to(level);
         let fits = wanted.is_within(most)
@@ -200,8 +200,8 @@ mod tests {
                     scope.spawn(|| {
                         for number in 0..20_000 {
                             let level = Level::ALL[number % Level::ALL.len()];
-                            let line = [b'x'; 100];
-                            let took = lanes.push(&line, Timestamp::EPOCH, level, None);
+                            let line = NewLine::Whole(&[b'x'; 100]);
+                            let took = lanes.push(line, Timestamp::EPOCH, level, None);
                             accepted.fetch_add(took.is_ok().into(), Ordering::Relaxed);
                         }
                     })
@@ -217,7 +217,8 @@ mod tests {
             }
         });
         lanes.close();
-        assert_eq!(lanes.push(b"x", Timestamp::EPOCH, Level::Error, None), Err(Refused::Closed));
+        let late = lanes.push(NewLine::Whole(b"x"), Timestamp::EPOCH, Level::Error, None);
+        assert_eq!(late, Err(Refused::Closed));
         lanes.take(&mut parts);
         taken += parts.iter().map(Batch::lines).sum::<usize>();
         assert_eq!(taken as u64, accepted.load(Ordering::Relaxed));
@@ -233,7 +234,8 @@ mod tests {
         std::thread::scope(|scope| {
             for _ in 0..8 {
                 scope.spawn(|| {
-                    while lanes.push(&[b'x'; 100], Timestamp::EPOCH, Level::Info, None).is_ok() {}
+                    let line = NewLine::Whole(&[b'x'; 100]);
+                    while lanes.push(line, Timestamp::EPOCH, Level::Info, None).is_ok() {}
                 });
             }
         });

@@ -15,7 +15,7 @@ use crate::Error;
 use crate::counters::count_dropped;
 use crate::pipeline::thread;
 use crate::sink::LineHead;
-pub(crate) use batch::Batch;
+pub(crate) use batch::{Batch, NewLine};
 pub(crate) use lanes::QueueLimits;
 use lanes::{Lanes, Refused};
 pub(crate) use writer::{Drain, Output};
@@ -91,8 +91,14 @@ impl LineQueue {
         Ok(Self(shared))
     }
 
-    /// Takes a whole line, with what is known of it where the drain wants to know, or drops it and counts it.
-    pub(crate) fn push(&self, line: &[u8], at: Timestamp, level: Level, head: Option<LineHead>) {
+    /// Takes a line, with what is known of it where the drain wants to know, or drops it and counts it.
+    pub(crate) fn push(
+        &self,
+        line: NewLine<'_>,
+        at: Timestamp,
+        level: Level,
+        head: Option<LineHead>,
+    ) {
         let shared = &*self.0;
         if let Err(refused) = shared.lanes.push(line, at, level, head) {
             let [full, closed] = shared.reasons;
@@ -187,7 +193,7 @@ mod tests {
                     for number in 0..2_000 {
                         let line = format!("{thread} {number}\n");
                         let level = if number % 500 == 0 { Level::Error } else { Level::Info };
-                        queue.push(line.as_bytes(), Timestamp::EPOCH, level, None);
+                        queue.push(NewLine::Whole(line.as_bytes()), Timestamp::EPOCH, level, None);
                         if number % 97 == 0 {
                             // So that the writer falls idle now and then.
                             queue.flush(soon()).unwrap();

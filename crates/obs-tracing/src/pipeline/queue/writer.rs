@@ -5,13 +5,16 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use super::Shared;
+use parking_lot::MutexGuard;
+
 use super::batch::Batch;
+use super::{Progress, Shared};
 use crate::counters::count_dropped;
+use crate::line::write::TimeWriter;
 
 /// How long the writer gathers lines before it writes them. It saves a wake-up per line; ERROR lines do not
 /// wait.
-const GATHER: Duration = Duration::from_millis(5);
+const GATHER: Duration = Duration::from_millis(10);
 
 /// The most memory that the writer keeps between writes, twice: for the lanes and for itself.
 const KEPT_BYTES: usize = 1024 * 1024;
@@ -21,7 +24,7 @@ pub(crate) trait Drain: Send + 'static {
     /// As which reasons lines count that found the queue full, or closed.
     const REASONS: [&'static str; 2];
 
-    /// Takes lines. It must not panic.
+    /// Takes lines, which are whole. It must not panic.
     fn take(&mut self, batch: &Batch);
 }
 
@@ -45,16 +48,18 @@ impl Drain for Output {
 /// Takes lines away until the queue is closed and empty.
 pub(super) fn run(shared: &Shared, drain: &mut impl Drain) {
     let mut parts = Vec::new();
-    let mut merged = Batch::default();
+    let (mut merged, mut time) = (Batch::default(), TimeWriter::default());
     let kept = shared.lanes.share_of(KEPT_BYTES);
+    let mut had_lines = false;
     loop {
-        let is_last = wait(shared);
-        if shared.lanes.take(&mut parts) {
+        let is_last = wait(shared, had_lines);
+        had_lines = shared.lanes.take(&mut parts);
+        if had_lines {
             let mut filled = parts.iter().filter(|part| part.lines() > 0);
             let batch = match (filled.next(), filled.next()) {
-                (Some(only), None) => only,
+                (Some(only), None) if only.is_whole() => only,
                 _ => {
-                    merged.merge(&parts);
+                    merged.merge(&parts, &mut time);
                     &merged
                 }
             };
@@ -75,17 +80,13 @@ pub(super) fn run(shared: &Shared, drain: &mut impl Drain) {
 }
 
 /// Waits for lines, and a little longer for more of them; whether no more will come.
-fn wait(shared: &Shared) -> bool {
+///
+/// Where there were lines a moment ago there will soon be more: then nobody has to wake it.
+fn wait(shared: &Shared, had_lines: bool) -> bool {
     let mut progress = shared.progress.lock();
-    loop {
-        shared.idle.store(true, Ordering::Relaxed);
-        let is_asked = progress.closed || shared.urgent.load(Ordering::Relaxed);
-        if is_asked || shared.lanes.is_any_waiting() {
-            break;
-        }
-        shared.wake.wait(&mut progress);
+    if !had_lines {
+        wait_for_first(shared, &mut progress);
     }
-    shared.idle.store(false, Ordering::Relaxed);
     if !shared.urgent.load(Ordering::Relaxed) && !progress.closed {
         shared.wake.wait_for(&mut progress, GATHER);
     }
@@ -93,4 +94,16 @@ fn wait(shared: &Shared) -> bool {
     shared.urgent.store(false, Ordering::Relaxed);
     progress.begun += 1;
     progress.closed
+}
+
+fn wait_for_first(shared: &Shared, progress: &mut MutexGuard<'_, Progress>) {
+    loop {
+        shared.idle.store(true, Ordering::Relaxed);
+        let is_asked = progress.closed || shared.urgent.load(Ordering::Relaxed);
+        if is_asked || shared.lanes.is_any_waiting() {
+            break;
+        }
+        shared.wake.wait(progress);
+    }
+    shared.idle.store(false, Ordering::Relaxed);
 }
