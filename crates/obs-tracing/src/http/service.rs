@@ -1,6 +1,7 @@
 //! The tower layer, its service and its future.
 
 use std::future::Future;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::task::{Context as TaskContext, Poll};
 
@@ -161,7 +162,9 @@ struct FailOnPanic<'a> {
 impl Drop for FailOnPanic<'_> {
     fn drop(&mut self) {
         if !self.is_done {
-            self.exchange.close(FAILED);
+            // OK because the panic that is under way says what went wrong; a second one, of a recorder of metrics, would
+            // end the process.
+            let _ = catch_unwind(AssertUnwindSafe(|| self.exchange.close(FAILED)));
         }
     }
 }

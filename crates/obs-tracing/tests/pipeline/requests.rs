@@ -11,6 +11,7 @@ use axum::body::Body;
 use axum::routing::{get, post};
 use http::{HeaderMap, HeaderValue, Request, Response, StatusCode};
 use http_body_util::BodyExt;
+use metrics::{Counter, Gauge, Histogram, Key, KeyName, Metadata, SharedString, Unit};
 use metrics_util::debugging::DebuggingRecorder;
 use obs_model::Context;
 use obs_tracing::http::{ObserveLayer, propagate};
@@ -368,4 +369,42 @@ async fn a_service_that_panics_before_its_future_is_made_counts_as_failed_and_le
 
 fn panics_at_once(_: Request<Body>) -> std::future::Ready<Result<Response<Body>, Infallible>> {
     panic!("on purpose");
+}
+
+#[tokio::test]
+async fn a_recorder_that_panics_about_a_handler_that_panicked_does_not_end_the_process() {
+    let pipeline = Pipeline::new(|_| {});
+    let _guard = tracing::dispatcher::set_default(&pipeline.dispatch);
+    let mut service = ObserveLayer::new().layer(service_fn(|_: Request<Body>| async {
+        tokio::task::yield_now().await;
+        panic!("in the handler") as Result<Response<Body>, Infallible>
+    }));
+    let mut future = Box::pin(service.call(request("/").body(Body::empty()).unwrap()));
+    assert!(poll_fn(|cx| Poll::Ready(future.as_mut().poll(cx).is_pending())).await);
+    let poll = || {
+        let mut cx = std::task::Context::from_waker(std::task::Waker::noop());
+        future.as_mut().poll(&mut cx).is_ready()
+    };
+    let panicked = metrics::with_local_recorder(&PanickingRecorder, || {
+        std::panic::catch_unwind(AssertUnwindSafe(poll))
+    });
+    assert_eq!(panicked.unwrap_err().downcast_ref(), Some(&"in the handler"));
+    assert!(Context::current().is_empty() && tracing::Span::current().is_none());
+}
+
+struct PanickingRecorder;
+
+impl metrics::Recorder for PanickingRecorder {
+    fn describe_counter(&self, _: KeyName, _: Option<Unit>, _: SharedString) {}
+    fn describe_gauge(&self, _: KeyName, _: Option<Unit>, _: SharedString) {}
+    fn describe_histogram(&self, _: KeyName, _: Option<Unit>, _: SharedString) {}
+    fn register_counter(&self, _: &Key, _: &Metadata<'_>) -> Counter {
+        panic!("in the recorder");
+    }
+    fn register_gauge(&self, _: &Key, _: &Metadata<'_>) -> Gauge {
+        Gauge::noop()
+    }
+    fn register_histogram(&self, _: &Key, _: &Metadata<'_>) -> Histogram {
+        Histogram::noop()
+    }
 }
