@@ -37,20 +37,20 @@ pub(super) fn wall_at(monotonic: u64) -> u64 {
 impl Distance {
     #[cold]
     fn look_up(&self) {
-        let mut closest = u64::MAX;
+        let (mut closest, mut distance) = (u64::MAX, 0);
         for _ in 0..TRIES {
             // A thread that is put to sleep between two of these would take its sleep for distance.
             let (before, wall, after) = (monotonic(), wall(), monotonic());
             let apart = after - before;
             if apart < closest {
-                closest = apart;
-                let distance = wall.wrapping_sub(before + apart / 2);
-                self.nanoseconds.store(distance, Ordering::Relaxed);
+                (closest, distance) = (apart, wall.wrapping_sub(before + apart / 2));
             }
             if apart <= CLOSE {
                 break;
             }
         }
+        // Once, because others read it meanwhile.
+        self.nanoseconds.store(distance, Ordering::Relaxed);
         self.checked.store(monotonic().max(1), Ordering::Release);
     }
 }
