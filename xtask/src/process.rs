@@ -25,6 +25,8 @@ pub(crate) fn cargo_with<A: AsRef<OsStr>>(
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut command = Command::new(cargo);
     command.args(arguments).envs(environment.iter().copied());
+    // What is kept for the next build of a crate doubles what the checks need of the disk.
+    command.env("CARGO_INCREMENTAL", "0");
     run(&mut command)
 }
 
