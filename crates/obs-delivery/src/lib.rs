@@ -156,7 +156,8 @@ pub use delivery::{Delivery, DeliveryBuilder};
 pub use error::Error;
 #[cfg(feature = "http")]
 pub use http::{
-    Answer, Classifier, HttpConfig, HttpMethod, HttpTransport, Proxy, StandardAnswers, Verdict,
+    Answer, Classifier, Endpoint, HttpConfig, HttpMethod, HttpTransport, Proxy, StandardAnswers,
+    Verdict,
 };
 #[cfg(feature = "grpc")]
 pub use http::{GrpcConfig, GrpcTransport};

@@ -2,6 +2,7 @@
 
 mod answer;
 mod config;
+mod endpoint;
 #[cfg(feature = "grpc")]
 mod grpc;
 mod proxy;
@@ -19,6 +20,7 @@ use url::Url;
 pub use answer::{Answer, Classifier, StandardAnswers, Verdict};
 use config::Secrecy;
 pub use config::{HttpConfig, HttpMethod};
+pub use endpoint::Endpoint;
 #[cfg(feature = "grpc")]
 pub use grpc::{GrpcConfig, GrpcTransport};
 pub use proxy::Proxy;

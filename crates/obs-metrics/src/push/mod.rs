@@ -31,7 +31,8 @@ pub mod remote_write;
 mod source;
 
 use self::endpoint::endpoint_error;
-pub use self::endpoint::{Endpoint, host_name, target_labels};
+pub use self::endpoint::{host_name, target_labels};
 pub use self::grid::Pusher;
 pub use self::outbox::describe;
 pub use self::source::Source;
+pub use obs_delivery::Endpoint;

@@ -13,7 +13,8 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use obs_delivery::{Delivery, DeliveryConfig, HttpMethod, HttpTransport, Message, RetryPolicy};
 use obs_model::is_valid_label_name;
 
-use super::endpoint::{Endpoint, endpoint_error};
+use super::Endpoint;
+use super::endpoint::endpoint_error;
 use crate::error::{Error, Kind};
 use crate::expose::PROTOBUF_CONTENT_TYPE;
 use crate::registry::Registry;
@@ -181,8 +182,10 @@ impl Pushgateway {
             Operation::Delete => Message::new(""),
             Operation::Replace | Operation::Add => self.message(),
         };
-        let transport = HttpTransport::new(self.endpoint.http_at(self.url()?).with_method(method))
-            .map_err(|error| endpoint_error("Pushgateway", &error))?;
+        let transport = HttpTransport::new(
+            self.endpoint.clone().with_url(self.url()?).http().with_method(method),
+        )
+        .map_err(|error| endpoint_error("Pushgateway", &error))?;
         let config = DeliveryConfig {
             capacity: 1,
             max_bytes: MAX_BODY_BYTES,

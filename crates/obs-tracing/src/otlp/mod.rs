@@ -14,7 +14,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use obs_delivery::{Spool, SpoolConfig};
+use obs_delivery::{Proxy, Spool, SpoolConfig, TlsConfig};
 use obs_model::{Clock, Redactor, Resource};
 use opentelemetry::trace::TracerProvider;
 use opentelemetry_sdk::trace::{self, SdkTracerProvider};
@@ -60,6 +60,10 @@ pub struct OtlpConfig {
     pub compression: OtlpCompression,
     /// Headers of every request, such as an API key.
     pub headers: Vec<(String, String)>,
+    /// Whom to trust over TLS, and how to prove who is asking; at every endpoint.
+    pub tls: TlsConfig,
+    /// Through which proxy requests go.
+    pub proxy: Proxy,
     /// Which traces are exported.
     pub sampling: Sampling,
     /// How many ended spans wait for export at most; more are dropped and counted.
@@ -153,6 +157,8 @@ impl OtlpConfig {
             protocol: OtlpProtocol::default(),
             compression: OtlpCompression::default(),
             headers: Vec::new(),
+            tls: TlsConfig::default(),
+            proxy: Proxy::default(),
             sampling: Sampling::new(Sampler::AlwaysOn),
             queue_spans: 8_192,
             batch_spans: 512,
@@ -236,6 +242,8 @@ impl fmt::Debug for OtlpConfig {
             .field("fallbacks", &self.fallbacks)
             .field("protocol", &self.protocol)
             .field("headers", &names)
+            .field("tls", &self.tls)
+            .field("proxy", &self.proxy)
             .field("sampling", &self.sampling)
             .finish_non_exhaustive()
     }

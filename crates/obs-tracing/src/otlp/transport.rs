@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use obs_delivery::{
-    Answer, BatchConfig, Compression, DeliveryConfig, GrpcConfig, GrpcTransport, HttpConfig,
+    Answer, BatchConfig, Compression, DeliveryConfig, Endpoint as Server, GrpcTransport,
     HttpTransport, RetryPolicy, Transport, Verdict,
 };
 
@@ -57,26 +57,19 @@ fn with_causes(error: &dyn std::error::Error) -> String {
 }
 
 fn transport(config: &OtlpConfig, url: &str) -> Result<Box<dyn Transport>, obs_delivery::Error> {
+    let headers = config.headers.iter();
+    let endpoint = headers
+        .fold(Server::new(url), |server, (name, value)| server.with_header(name, value))
+        .with_tls(config.tls.clone())
+        .with_proxy(config.proxy.clone());
     Ok(match config.protocol {
         OtlpProtocol::HttpProtobuf => {
-            let http = HttpConfig::new(url)
-                .with_content_type("application/x-protobuf")
-                .with_classifier(HttpAnswers);
-            let http = config
-                .headers
-                .iter()
-                .fold(http, |http, (name, value)| http.with_secret_header(name, value));
-            Box::new(HttpTransport::new(http)?)
+            let http = endpoint.http().with_content_type("application/x-protobuf");
+            Box::new(HttpTransport::new(http.with_classifier(HttpAnswers))?)
         }
         OtlpProtocol::Grpc => {
-            let grpc = GrpcConfig::new(url, EXPORT)
-                .with_compression(compression(config.compression))
-                .with_answer(count_rejected);
-            let grpc = config
-                .headers
-                .iter()
-                .fold(grpc, |grpc, (name, value)| grpc.with_secret_header(name, value));
-            Box::new(GrpcTransport::new(grpc)?)
+            let grpc = endpoint.grpc(EXPORT).with_compression(compression(config.compression));
+            Box::new(GrpcTransport::new(grpc.with_answer(count_rejected))?)
         }
     })
 }

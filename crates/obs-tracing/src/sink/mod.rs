@@ -37,14 +37,14 @@ use obs_model::{Clock, FieldValue, Level, Resource};
 
 #[cfg(feature = "elasticsearch")]
 pub use elasticsearch::ElasticsearchConfig;
-#[cfg(any(feature = "elasticsearch", feature = "loki", feature = "otlp"))]
-pub use endpoint::Endpoint;
 pub use file::{FileCompression, FileConfig, FileSync, Keep, Reopen, Rotation, RotationPeriod};
 pub use filter::SinkFilter;
 pub use line::Line;
 pub(crate) use line::LineHead;
 #[cfg(feature = "loki")]
 pub use loki::{LokiConfig, LokiLine};
+#[cfg(any(feature = "elasticsearch", feature = "loki", feature = "otlp"))]
+pub use obs_delivery::Endpoint;
 #[cfg(feature = "otlp")]
 pub use otlp::OtlpLogsConfig;
 pub(crate) use ship::ShipRuntime;

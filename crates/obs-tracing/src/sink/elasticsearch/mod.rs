@@ -9,7 +9,8 @@ use obs_delivery::{Compression, Framing};
 use self::answer::{BulkAnswers, REASONS};
 use self::document::Documents;
 use self::index::IndexPattern;
-use super::endpoint::{self, Endpoint, Protocol, Refused};
+use super::Endpoint;
+use super::endpoint::{self, Protocol, Refused};
 use super::{IntoSink, SinkStart, StartedSink};
 use crate::Error;
 
@@ -92,7 +93,7 @@ impl ElasticsearchConfig {
             Error::config(vec![format!("the URL of an Elasticsearch sink is not one: {accepted}")])
         };
         let (base, index) = url.trim_end_matches('/').rsplit_once('/').ok_or_else(wrong)?;
-        let endpoint = Endpoint::of_url(base, &SCHEMES).ok_or_else(wrong)?;
+        let endpoint = endpoint::of_url(base, &SCHEMES).ok_or_else(wrong)?;
         IndexPattern::parse(index).map_err(|problem| Error::config(vec![problem]))?;
         Ok(Self::new(endpoint, index))
     }
@@ -136,7 +137,7 @@ impl ElasticsearchConfig {
 
     fn targets(&self) -> Vec<Endpoint> {
         let target = |endpoint: &Endpoint| {
-            let endpoint = endpoint.at(PATH).with_parameter("filter_path", FILTER);
+            let endpoint = endpoint.clone().with_path(PATH).with_parameter("filter_path", FILTER);
             match &self.pipeline {
                 Some(pipeline) => endpoint.with_parameter("pipeline", pipeline),
                 None => endpoint,

@@ -13,7 +13,8 @@ use obs_delivery::Compression;
 use self::answer::{LokiAnswers, REASONS};
 use self::encode::{LokiEncoder, LokiRender};
 use self::labels::{Labels, MAX_LABELS, Source, label_name, member_name};
-use super::endpoint::{self, Endpoint, Protocol, Refused};
+use super::Endpoint;
+use super::endpoint::{self, Protocol, Refused};
 use super::{IntoSink, SinkStart, StartedSink};
 use crate::Error;
 
@@ -98,7 +99,7 @@ impl LokiConfig {
     ///
     /// `is_config` if it is another URL. The message has no part of the URL, which may hold a password.
     pub fn from_url(url: &str) -> Result<Self, Error> {
-        let endpoint = Endpoint::of_url(url, &SCHEMES).ok_or_else(|| {
+        let endpoint = endpoint::of_url(url, &SCHEMES).ok_or_else(|| {
             let accepted = "expected loki://host:port or loki+https://host:port";
             Error::config(vec![format!("the URL of a Loki sink is not one: {accepted}")])
         })?;
@@ -185,7 +186,7 @@ impl LokiConfig {
 
     fn targets(&self) -> Vec<Endpoint> {
         let target = |endpoint: &Endpoint| {
-            let endpoint = endpoint.at(PATH);
+            let endpoint = endpoint.clone().with_path(PATH);
             match &self.tenant {
                 Some(tenant) => endpoint.with_header("X-Scope-OrgID", tenant.as_str()),
                 None => endpoint,

@@ -9,7 +9,8 @@ use obs_delivery::{Compression, GrpcTransport};
 
 use self::answer::{LogsAnswers, REASONS};
 use self::encode::{LogRecords, LogsEncoder};
-use super::endpoint::{self, Endpoint, Protocol, Refused};
+use super::Endpoint;
+use super::endpoint::{self, Protocol, Refused};
 use super::{IntoSink, SinkStart, StartedSink};
 use crate::Error;
 
@@ -55,7 +56,7 @@ impl OtlpLogsConfig {
     /// Requests are compressed with gzip.
     #[must_use]
     pub fn new(endpoint: impl Into<Endpoint>) -> Self {
-        Self::logs(endpoint.into().at(PATH))
+        Self::logs(endpoint.into().with_path(PATH))
     }
 
     /// The URL that logs are posted to, as in `OTEL_EXPORTER_OTLP_LOGS_ENDPOINT`: nothing is added.
@@ -87,10 +88,10 @@ impl OtlpLogsConfig {
     ///
     /// `is_config` if it is another URL. The message has no part of the URL, which may hold a password.
     pub fn from_url(url: &str) -> Result<Self, Error> {
-        if let Some(endpoint) = Endpoint::of_url(url, &HTTP) {
+        if let Some(endpoint) = endpoint::of_url(url, &HTTP) {
             return Ok(Self::new(endpoint));
         }
-        let server = Endpoint::of_url(url, &GRPC).ok_or_else(|| {
+        let server = endpoint::of_url(url, &GRPC).ok_or_else(|| {
             let accepted = "expected otlp://host:4318, otlp+https://host:4318, otlp+grpc://host:4317 or \
                             otlp+grpcs://host:4317";
             Error::config(vec![format!("the URL of an OTLP sink is not one: {accepted}")])
@@ -102,7 +103,7 @@ impl OtlpLogsConfig {
     #[must_use]
     pub fn with_fallback(mut self, endpoint: impl Into<Endpoint>) -> Self {
         let endpoint = endpoint.into();
-        self.endpoints.push(if self.is_grpc { endpoint } else { endpoint.at(PATH) });
+        self.endpoints.push(if self.is_grpc { endpoint } else { endpoint.with_path(PATH) });
         self
     }
 
