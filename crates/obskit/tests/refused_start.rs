@@ -17,6 +17,7 @@ async fn a_refused_start_names_every_problem_and_changes_nothing() {
         .settings(|settings| {
             settings.log.level = String::from("loud");
             settings.metrics.retention = Duration::ZERO;
+            settings.otlp.tls.root_file = Some("/nowhere/root.pem".into());
             settings.alerts.webhooks =
                 vec![WebhookSettings::new("a", "http://h"), WebhookSettings::new("a", "http://h")];
         })
@@ -24,7 +25,7 @@ async fn a_refused_start_names_every_problem_and_changes_nothing() {
         .await
         .unwrap_err();
     let problems = error.config().unwrap().problems().len();
-    assert_eq!(problems, 4, "{error}");
+    assert_eq!(problems, 5, "{error}");
 
     let error = obskit::init("rules")
         .without_environment()

@@ -29,6 +29,12 @@ pub struct LogSettings {
     pub colors: Colors,
     /// How many bytes of the newest lines are kept in memory to be searched; 16 MiB, and 0 keeps none.
     pub memory_bytes: usize,
+    /// How long a line is at most, in bytes; 64 KiB.
+    pub max_line_bytes: usize,
+    /// How long one value of a field is at most, of lines and spans, and a message; 16 KiB.
+    pub max_field_bytes: usize,
+    /// How many fields a line and a span have at most; 64.
+    pub max_fields: usize,
     /// How many lines one place in the code may write in a period; as many as it wants unless set.
     pub callsite_limit: Option<(u32, Duration)>,
     /// Levels below WARN of which only one line in so many is written.
@@ -128,6 +134,9 @@ impl Default for LogSettings {
             log_crate: true,
             colors: Colors::Auto,
             memory_bytes: 16 << 20,
+            max_line_bytes: 64 << 10,
+            max_field_bytes: 16 << 10,
+            max_fields: 64,
             callsite_limit: None,
             keep_one_in: Vec::new(),
             redaction: RedactionSettings::default(),

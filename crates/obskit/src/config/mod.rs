@@ -5,10 +5,12 @@ mod environment;
 mod error;
 mod file;
 mod logging;
+mod otlp;
 mod outputs;
 mod rules;
 mod schema;
 mod shipping;
+mod tls;
 mod value;
 
 use std::fmt;
@@ -22,6 +24,8 @@ pub use error::{ConfigError, Origin, Problem};
 pub use logging::{
     Colors, LogFormat, LogSettings, OperationSettings, Redaction, RedactionSettings, TraceSettings,
 };
+pub(crate) use otlp::OtlpTarget;
+pub use otlp::{Compression, OtlpLogSettings, OtlpProtocol, OtlpSettings};
 pub(crate) use outputs::OTLP_LOGS;
 pub use outputs::{
     FileOutputSettings, HttpOutputSettings, LogOutputSettings, OutputFraming, OutputKind,
@@ -29,8 +33,8 @@ pub use outputs::{
 };
 pub use rules::{RuleSettings, SignalKind, WebhookSettings};
 pub use schema::{Setting, reference};
-pub(crate) use shipping::OtlpTarget;
-pub use shipping::{ElasticsearchSettings, LokiSettings, OtlpLogSettings};
+pub use shipping::{ElasticsearchSettings, LokiSettings};
+pub use tls::TlsSettings;
 
 /// Everything that can be set, with its defaults.
 ///
@@ -149,73 +153,6 @@ pub struct QuerySettings {
     pub max_concurrent: usize,
 }
 
-/// Spans, metrics and log lines by OTLP; nothing is exported without an endpoint.
-#[derive(Clone)]
-#[non_exhaustive]
-pub struct OtlpSettings {
-    /// The collector's base URL; `/v1/traces`, `/v1/metrics` and `/v1/logs` are added.
-    pub endpoint: Option<String>,
-    /// The full URL for spans, used as it is; it goes before `endpoint`.
-    pub traces_endpoint: Option<String>,
-    /// The URL that gets spans while that fails, in the same form.
-    pub traces_fallback: Option<String>,
-    /// How spans are sent; by gRPC when `endpoint` has gRPC's port, else by HTTP, unless set.
-    pub traces_protocol: Option<OtlpProtocol>,
-    /// How metrics are sent; in the same way.
-    pub metrics_protocol: Option<OtlpProtocol>,
-    /// How spans are compressed; with gzip.
-    pub traces_compression: Compression,
-    /// Whether spans are exported; true.
-    pub traces: bool,
-    /// Headers to send along with spans, in place of `headers`.
-    pub traces_headers: Option<Vec<(String, String)>>,
-    /// How long one export of spans may take; as `timeout` unless set.
-    pub traces_timeout: Option<Duration>,
-    /// How spans are gathered into requests.
-    pub traces_batch: BatchSettings,
-    /// Headers to send along.
-    pub headers: Vec<(String, String)>,
-    /// An API key, sent as `Authorization: Bearer …`.
-    pub api_key: Option<String>,
-    /// How long one export may take; 10 s.
-    pub timeout: Duration,
-    /// Whether metrics are exported too; true.
-    pub metrics: bool,
-    /// The full URL for metrics, used as it is; it goes before `endpoint`.
-    pub metrics_endpoint: Option<String>,
-    /// Headers to send along with metrics, in place of `headers`.
-    pub metrics_headers: Option<Vec<(String, String)>>,
-    /// How long one export of metrics may take; as `timeout` unless set.
-    pub metrics_timeout: Option<Duration>,
-    /// How exports of metrics are compressed; with gzip.
-    pub metrics_compression: Compression,
-    /// How often metrics are exported; 60 s.
-    pub metrics_interval: Duration,
-    /// Log lines.
-    pub logs: OtlpLogSettings,
-}
-
-/// How spans are sent.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum OtlpProtocol {
-    /// Protobuf over HTTP.
-    HttpProtobuf,
-    /// gRPC.
-    Grpc,
-}
-
-/// How what is sent is compressed.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Compression {
-    /// With gzip.
-    #[default]
-    Gzip,
-    /// Not at all.
-    None,
-}
-
 /// Metrics by Prometheus remote write; nothing is pushed without an endpoint.
 #[derive(Clone)]
 #[non_exhaustive]
@@ -234,6 +171,8 @@ pub struct RemoteWriteSettings {
     pub user: Option<String>,
     /// The password for basic authentication.
     pub password: Option<String>,
+    /// Whom to trust over TLS, and how to prove who is asking.
+    pub tls: TlsSettings,
 }
 
 /// Alert rules and channels.
@@ -276,34 +215,6 @@ pub struct AdminSettings {
     pub token: Option<String>,
 }
 
-/// Shows neither headers nor the key, which are secrets.
-impl fmt::Debug for OtlpSettings {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("OtlpSettings")
-            .field("endpoint", &self.endpoint.as_deref().map(redacted))
-            .field("traces_endpoint", &self.traces_endpoint.as_deref().map(redacted))
-            .field("traces_fallback", &self.traces_fallback.as_deref().map(redacted))
-            .field("traces_protocol", &self.traces_protocol)
-            .field("metrics_protocol", &self.metrics_protocol)
-            .field("traces_compression", &self.traces_compression)
-            .field("traces", &self.traces)
-            .field("traces_headers", &self.traces_headers.as_deref().map(names))
-            .field("traces_timeout", &self.traces_timeout)
-            .field("traces_batch", &self.traces_batch)
-            .field("headers", &names(&self.headers))
-            .field("api_key", &self.api_key.as_ref().map(|_| REDACTED))
-            .field("timeout", &self.timeout)
-            .field("metrics", &self.metrics)
-            .field("metrics_endpoint", &self.metrics_endpoint.as_deref().map(redacted))
-            .field("metrics_headers", &self.metrics_headers.as_deref().map(names))
-            .field("metrics_timeout", &self.metrics_timeout)
-            .field("metrics_compression", &self.metrics_compression)
-            .field("metrics_interval", &self.metrics_interval)
-            .field("logs", &self.logs)
-            .finish()
-    }
-}
-
 /// Shows neither credentials nor the values of headers.
 impl fmt::Debug for RemoteWriteSettings {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -315,6 +226,7 @@ impl fmt::Debug for RemoteWriteSettings {
             .field("token", &self.token.as_ref().map(|_| REDACTED))
             .field("user", &self.user)
             .field("password", &self.password.as_ref().map(|_| REDACTED))
+            .field("tls", &self.tls)
             .finish()
     }
 }
@@ -366,28 +278,7 @@ impl Default for Settings {
             log: LogSettings::default(),
             traces: TraceSettings::default(),
             operations: OperationSettings::default(),
-            otlp: OtlpSettings {
-                endpoint: None,
-                traces_endpoint: None,
-                traces_fallback: None,
-                traces_protocol: None,
-                metrics_protocol: None,
-                traces_compression: Compression::Gzip,
-                traces: true,
-                traces_headers: None,
-                traces_timeout: None,
-                traces_batch: BatchSettings::SPANS,
-                headers: Vec::new(),
-                api_key: None,
-                timeout: Duration::from_secs(10),
-                metrics: true,
-                metrics_endpoint: None,
-                metrics_headers: None,
-                metrics_timeout: None,
-                metrics_compression: Compression::Gzip,
-                metrics_interval: Duration::from_secs(60),
-                logs: OtlpLogSettings::default(),
-            },
+            otlp: OtlpSettings::default(),
             loki: LokiSettings::default(),
             elasticsearch: ElasticsearchSettings::default(),
             remote_write: RemoteWriteSettings {
@@ -398,6 +289,7 @@ impl Default for Settings {
                 token: None,
                 user: None,
                 password: None,
+                tls: TlsSettings::default(),
             },
             errors: Switch { enabled: true },
             alerts: AlertSettings {

@@ -1,18 +1,11 @@
 //! The settings of log lines that are sent away.
 
 use std::fmt;
-use std::time::Duration;
 
 use obs_model::{Level, REDACTED};
 
 use super::value::Expected;
-use super::{
-    BatchSettings, Compression, Origin, OtlpProtocol, OtlpSettings, Problem, Settings, names,
-    redacted,
-};
-
-/// The port on which collectors take OTLP by gRPC.
-const GRPC_PORT: &str = ":4317";
+use super::{Origin, Problem, Settings, TlsSettings, names, redacted};
 
 /// Log lines to Grafana Loki; nothing is sent without an endpoint.
 #[derive(Clone)]
@@ -40,6 +33,8 @@ pub struct LokiSettings {
     pub user: Option<String>,
     /// The password for basic authentication.
     pub password: Option<String>,
+    /// Whom to trust over TLS, and how to prove who is asking.
+    pub tls: TlsSettings,
 }
 
 /// Log lines to Elasticsearch or OpenSearch; nothing is sent without an endpoint.
@@ -64,28 +59,8 @@ pub struct ElasticsearchSettings {
     pub user: Option<String>,
     /// The password for basic authentication.
     pub password: Option<String>,
-}
-
-/// Log lines by OTLP; nothing is exported without an endpoint here or in [`OtlpSettings`](super::OtlpSettings).
-#[derive(Clone)]
-#[non_exhaustive]
-pub struct OtlpLogSettings {
-    /// Whether they are exported; true.
-    pub enabled: bool,
-    /// The full URL, used as it is; it goes before the collector's base URL.
-    pub endpoint: Option<String>,
-    /// Headers to send along, in place of those of all exports.
-    pub headers: Option<Vec<(String, String)>>,
-    /// How they are sent; by gRPC when the collector's base URL has gRPC's port, else by HTTP, unless set.
-    pub protocol: Option<OtlpProtocol>,
-    /// How long one export may take; as any export unless set.
-    pub timeout: Option<Duration>,
-    /// How exports are compressed; with gzip.
-    pub compression: Compression,
-    /// How lines are gathered into requests.
-    pub batch: BatchSettings,
-    /// The least important level that is exported; every level that is logged.
-    pub level: Level,
+    /// Whom to trust over TLS, and how to prove who is asking.
+    pub tls: TlsSettings,
 }
 
 impl Default for LokiSettings {
@@ -102,6 +77,7 @@ impl Default for LokiSettings {
             token: None,
             user: None,
             password: None,
+            tls: TlsSettings::default(),
         }
     }
 }
@@ -118,21 +94,7 @@ impl Default for ElasticsearchSettings {
             api_key: None,
             user: None,
             password: None,
-        }
-    }
-}
-
-impl Default for OtlpLogSettings {
-    fn default() -> Self {
-        Self {
-            enabled: true,
-            endpoint: None,
-            headers: None,
-            protocol: None,
-            timeout: None,
-            compression: Compression::Gzip,
-            batch: BatchSettings::LINES,
-            level: Level::Trace,
+            tls: TlsSettings::default(),
         }
     }
 }
@@ -152,6 +114,7 @@ impl fmt::Debug for LokiSettings {
             .field("token", &self.token.as_ref().map(|_| REDACTED))
             .field("user", &self.user)
             .field("password", &self.password.as_ref().map(|_| REDACTED))
+            .field("tls", &self.tls)
             .finish()
     }
 }
@@ -169,64 +132,35 @@ impl fmt::Debug for ElasticsearchSettings {
             .field("api_key", &self.api_key.as_ref().map(|_| REDACTED))
             .field("user", &self.user)
             .field("password", &self.password.as_ref().map(|_| REDACTED))
+            .field("tls", &self.tls)
             .finish()
     }
 }
 
-/// Shows no values of headers.
-impl fmt::Debug for OtlpLogSettings {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("OtlpLogSettings")
-            .field("enabled", &self.enabled)
-            .field("endpoint", &self.endpoint.as_deref().map(redacted))
-            .field("headers", &self.headers.as_deref().map(names))
-            .field("protocol", &self.protocol)
-            .field("timeout", &self.timeout)
-            .field("compression", &self.compression)
-            .field("batch", &self.batch)
-            .field("level", &self.level)
-            .finish()
-    }
+/// Every set of certificates, with whose it is.
+fn tls_of(settings: &Settings) -> [(&'static str, &TlsSettings); 7] {
+    let otlp = &settings.otlp;
+    [
+        ("otlp", &otlp.tls),
+        ("otlp.traces", &otlp.traces_tls),
+        ("otlp.metrics", &otlp.metrics_tls),
+        ("otlp.logs", &otlp.logs.tls),
+        ("remote_write", &settings.remote_write.tls),
+        ("loki", &settings.loki.tls),
+        ("elasticsearch", &settings.elasticsearch.tls),
+    ]
 }
 
-/// Where one signal goes by OTLP.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) enum OtlpTarget {
-    /// The URL that is posted to.
-    Http(String),
-    /// The server that is called.
-    Grpc(String),
-}
-
-impl OtlpSettings {
-    /// Where a signal goes whose own settings are these, when an endpoint is set; `path` is added to the base URL where
-    /// it goes by HTTP.
-    pub(crate) fn target(
-        &self,
-        protocol: Option<OtlpProtocol>,
-        own: Option<&String>,
-        path: &str,
-    ) -> Option<OtlpTarget> {
-        let base = self.endpoint.as_deref().map(|base| base.trim_end_matches('/'));
-        let is_grpc = match protocol {
-            Some(protocol) => protocol == OtlpProtocol::Grpc,
-            None => own.is_none() && base.is_some_and(|base| base.ends_with(GRPC_PORT)),
-        };
-        Some(match (own, is_grpc) {
-            (Some(own), true) => OtlpTarget::Grpc(own.clone()),
-            (Some(own), false) => OtlpTarget::Http(own.clone()),
-            (None, true) => OtlpTarget::Grpc(base?.to_owned()),
-            (None, false) => OtlpTarget::Http(format!("{}{path}", base?)),
-        })
-    }
-}
-
-/// Which credentials and fallbacks do not go together.
+/// Which credentials, certificates and fallbacks do not go together.
 pub(super) fn validate(settings: &Settings, problems: &mut Vec<Problem>) {
     for (of, batch) in
         [("traces", &settings.otlp.traces_batch), ("logs", &settings.otlp.logs.batch)]
     {
         problems.extend(batch.problem(of).map(|text| Problem::new(Origin::Combination, text)));
+    }
+    for (of, tls) in tls_of(settings) {
+        let wrong = tls.problems(of).into_iter();
+        problems.extend(wrong.map(|text| Problem::new(Origin::Combination, text)));
     }
     let (loki, search) = (&settings.loki, &settings.elasticsearch);
     let mut check = |section: &str, holds: bool, message: &str| {
@@ -260,15 +194,6 @@ pub(super) fn validate(settings: &Settings, problems: &mut Vec<Problem>) {
             fallback.is_none() || endpoint.is_some(),
             ".fallback is set without an endpoint: expected both",
         );
-    }
-}
-
-/// How something is sent by OTLP.
-pub(super) fn protocol(text: &str) -> Result<OtlpProtocol, Expected> {
-    match text.trim().to_ascii_lowercase().as_str() {
-        "grpc" => Ok(OtlpProtocol::Grpc),
-        "http/protobuf" => Ok(OtlpProtocol::HttpProtobuf),
-        _ => Err(String::from("grpc or http/protobuf")),
     }
 }
 

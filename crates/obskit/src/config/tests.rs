@@ -518,7 +518,7 @@ fn what_is_wrong_with_an_output_is_said_where_it_stands() {
     let mut stdout = LogOutputSettings::new("stdout");
     stdout.level = Some(obs_model::Level::Warn);
     let mut syslog = LogOutputSettings::new("syslog+tls://host:0");
-    syslog.syslog.key_file = Some("key.pem".into());
+    syslog.tls.key_file = Some("key.pem".into());
     syslog.syslog.facility = Some("local9".into());
     let mut search = LogOutputSettings::new("elasticsearch://u:s3cret-9@search:9200");
     search.http.password = Some("pass-material".into());
@@ -530,7 +530,7 @@ fn what_is_wrong_with_an_output_is_said_where_it_stands() {
     let mut parts = vec![
         "names stdout and stderr",
         "stdout has options",
-        "certificate_file and key_file of log.output go together: expected both or neither",
+        "log.output: certificate_file and key_file go together: expected both or neither",
         "user and password of log.output go together: expected both or neither",
         "\"otlp_logs\" as the sink of a section",
     ];

@@ -1,5 +1,6 @@
 //! Reading single values from text.
 
+use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
@@ -68,6 +69,20 @@ pub(super) fn milliseconds(text: &str) -> Result<String, Expected> {
     Ok(format!("{millis}ms"))
 }
 
+/// The opposite of a truth, of a variable that says that something is off.
+pub(super) fn opposite(text: &str) -> Result<String, Expected> {
+    boolean(text).map(|is_off| (!is_off).to_string())
+}
+
+/// OpenTelemetry's filters of exemplars; ours takes those of sampled traces, or none.
+pub(super) fn exemplar_filter(text: &str) -> Result<String, Expected> {
+    match text.to_ascii_lowercase().as_str() {
+        "trace_based" => Ok(String::from("true")),
+        "always_off" => Ok(String::from("false")),
+        _ => Err(String::from("trace_based or always_off")),
+    }
+}
+
 /// A list of exporters as OpenTelemetry names them; ours is `otlp`.
 pub(super) fn exporters(text: &str) -> Result<String, Expected> {
     Ok(text.split(',').any(|name| name.trim() == "otlp").to_string())
@@ -98,6 +113,18 @@ pub(super) fn mebibytes(text: &str, least: usize) -> Result<usize, Expected> {
 pub(super) fn at_least_one(text: &str, what: &str) -> Result<usize, Expected> {
     let count = text.parse::<usize>().ok().filter(|count| *count > 0);
     count.ok_or_else(|| format!("a whole number of {what}, at least 1"))
+}
+
+/// A whole number within bounds, both included.
+pub(super) fn whole_within(
+    text: &str,
+    bounds: RangeInclusive<usize>,
+    of: &str,
+) -> Result<usize, Expected> {
+    let number = text.parse::<usize>().ok().filter(|number| bounds.contains(number));
+    number.ok_or_else(|| {
+        format!("a whole number of {of} from {} to {}", bounds.start(), bounds.end())
+    })
 }
 
 /// Paths with commas between them.

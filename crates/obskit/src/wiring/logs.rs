@@ -41,6 +41,9 @@ pub(crate) fn start(
         log.log_crate = settings.log.log_crate;
     }
     log.line_memory = Some(settings.log.memory_bytes).filter(|bytes| *bytes > 0);
+    log.max_line_bytes = settings.log.max_line_bytes;
+    log.max_field_bytes = settings.log.max_field_bytes;
+    log.max_fields = settings.log.max_fields;
     let limit = settings.log.callsite_limit;
     log.callsite_limit = limit.map(|(lines, period)| CallsiteLimit { lines, period });
     log.keep_one_in.clone_from(&settings.log.keep_one_in);
@@ -163,6 +166,7 @@ fn otlp(
         None => return Ok(None),
     };
     config.fallbacks.extend(otlp.traces_fallback.clone());
+    config.tls = otlp.traces_tls.or(&otlp.tls).config();
     config.timeout = otlp.traces_timeout.unwrap_or(otlp.timeout);
     let batch = otlp.traces_batch;
     (config.batch_spans, config.queue_spans, config.interval) =

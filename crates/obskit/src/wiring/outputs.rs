@@ -180,28 +180,16 @@ fn syslog(output: &LogOutputSettings) -> SyslogConfig {
     syslog.enterprise = settings.enterprise.unwrap_or(syslog.enterprise);
     #[cfg(feature = "syslog-tls")]
     {
-        syslog.tls = tls(settings);
+        syslog.tls = output.tls.config();
     }
     syslog
 }
 
-#[cfg(feature = "syslog-tls")]
-fn tls(settings: &config::SyslogOutputSettings) -> obs_delivery::TlsConfig {
-    use obs_delivery::{Pem, TlsConfig};
-    let mut tls = TlsConfig::new();
-    if let Some(roots) = &settings.root_file {
-        tls = tls.with_roots(Pem::file(roots));
-    }
-    if let (Some(certificate), Some(key)) = (&settings.certificate_file, &settings.key_file) {
-        tls = tls.with_identity(Pem::file(certificate), Pem::file(key));
-    }
-    tls
-}
-
 /// What is said to be let in, to every endpoint of an output.
 #[cfg(any(feature = "elasticsearch", feature = "loki", feature = "otlp"))]
-fn with_credentials(endpoint: Endpoint, http: &config::HttpOutputSettings) -> Endpoint {
-    let endpoint = with_login(endpoint, &http.user, &http.password);
+fn with_credentials(endpoint: Endpoint, output: &LogOutputSettings) -> Endpoint {
+    let http = &output.http;
+    let endpoint = with_login(endpoint.with_tls(output.tls.config()), &http.user, &http.password);
     let endpoint = match (&http.token, &http.api_key) {
         (Some(token), _) => endpoint.with_bearer_token(token),
         (None, Some(key)) => endpoint.with_api_key(key),
@@ -217,7 +205,7 @@ fn loki(output: &LogOutputSettings) -> Result<LokiConfig, String> {
     if let Some(fallback) = &http.fallback {
         loki = loki.with_fallback(fallback.as_str());
     }
-    loki = loki.each_endpoint(|endpoint| with_credentials(endpoint, http));
+    loki = loki.each_endpoint(|endpoint| with_credentials(endpoint, output));
     if let Some(tenant) = &http.tenant {
         loki = loki.with_tenant(tenant);
     }
@@ -241,7 +229,7 @@ fn elasticsearch(output: &LogOutputSettings) -> Result<ElasticsearchConfig, Stri
     if let Some(fallback) = &http.fallback {
         search = search.with_fallback(fallback.as_str());
     }
-    search = search.each_endpoint(|endpoint| with_credentials(endpoint, http));
+    search = search.each_endpoint(|endpoint| with_credentials(endpoint, output));
     if let Some(pipeline) = &http.pipeline {
         search = search.with_pipeline(pipeline);
     }
@@ -255,5 +243,5 @@ fn otlp(output: &LogOutputSettings) -> Result<OtlpLogsConfig, String> {
     if let Some(fallback) = &http.fallback {
         otlp = otlp.with_fallback(fallback.as_str());
     }
-    Ok(otlp.each_endpoint(|endpoint| with_credentials(endpoint, http)))
+    Ok(otlp.each_endpoint(|endpoint| with_credentials(endpoint, output)))
 }

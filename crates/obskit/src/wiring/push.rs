@@ -112,7 +112,7 @@ fn remote_write(settings: &Settings, url: &str, series: &SeriesPart) -> Result<P
 }
 
 fn endpoint(settings: &RemoteWriteSettings, url: &str) -> Endpoint {
-    let endpoint = Endpoint::new(url);
+    let endpoint = Endpoint::new(url).with_tls(settings.tls.config());
     let endpoint = match (&settings.token, &settings.user, &settings.password) {
         (Some(token), ..) => endpoint.with_bearer_token(token),
         (None, Some(user), Some(password)) => endpoint.with_basic_auth(user, password),
@@ -146,7 +146,8 @@ fn otlp(
     };
     let (OtlpTarget::Http(url) | OtlpTarget::Grpc(url)) = &target;
     let headers = from.metrics_headers.as_ref().unwrap_or(&from.headers);
-    let mut endpoint = with_headers(Endpoint::new(url.as_str()), headers);
+    let tls = from.metrics_tls.or(&from.tls).config();
+    let mut endpoint = with_headers(Endpoint::new(url.as_str()).with_tls(tls), headers);
     if let Some(key) = &from.api_key {
         endpoint = endpoint.with_bearer_token(key);
     }

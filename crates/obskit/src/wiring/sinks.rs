@@ -11,8 +11,8 @@ use crate::error::StartError;
 /// How long a line is tried to be sent where it waits on the disk; where it waits in memory it is an hour.
 const SPOOLED_FOR: Duration = Duration::from_secs(24 * 3_600);
 
-/// The largest message of one line, which is 64 KiB at most before it is encoded.
-const MAX_MESSAGE: usize = 256 << 10;
+/// How much larger than its line a message may be, encoded.
+const ENCODED: usize = 4;
 
 /// A sink as it is set, before it has a queue.
 pub(crate) struct Wanted {
@@ -79,7 +79,7 @@ pub(crate) fn sinks(
     let mut sinks = Vec::new();
     for Wanted { name, mut sink, timeout, batch, names_service, fields } in wanted {
         let mut delivery = obs_tracing::sink::delivery_config(name.as_str());
-        delivery.max_message_bytes = MAX_MESSAGE;
+        delivery.max_message_bytes = ENCODED * settings.log.max_line_bytes;
         delivery.timeout = timeout.unwrap_or(delivery.timeout);
         if let Some(batch) = batch {
             delivery.capacity = batch.queue;
@@ -135,7 +135,8 @@ fn loki(settings: &Settings) -> Option<Wanted> {
 
     let from = &settings.loki;
     let endpoint = |url: &String| {
-        let endpoint = with_login(Endpoint::new(url), &from.user, &from.password);
+        let endpoint = Endpoint::new(url).with_tls(from.tls.config());
+        let endpoint = with_login(endpoint, &from.user, &from.password);
         let endpoint = match &from.token {
             Some(token) => endpoint.with_bearer_token(token),
             None => endpoint,
@@ -165,7 +166,8 @@ fn elasticsearch(settings: &Settings) -> Option<Wanted> {
 
     let from = &settings.elasticsearch;
     let endpoint = |url: &String| {
-        let endpoint = with_login(Endpoint::new(url), &from.user, &from.password);
+        let endpoint = Endpoint::new(url).with_tls(from.tls.config());
+        let endpoint = with_login(endpoint, &from.user, &from.password);
         let endpoint = match &from.api_key {
             Some(key) => endpoint.with_api_key(key),
             None => endpoint,
@@ -192,7 +194,8 @@ fn otlp(settings: &Settings) -> Option<Wanted> {
     let (all, from) = (&settings.otlp, &settings.otlp.logs);
     let endpoint = |url: &String| {
         let headers = from.headers.as_ref().unwrap_or(&all.headers);
-        let endpoint = with_headers(Endpoint::new(url), headers);
+        let tls = from.tls.or(&all.tls).config();
+        let endpoint = with_headers(Endpoint::new(url).with_tls(tls), headers);
         match &all.api_key {
             Some(key) => endpoint.with_bearer_token(key),
             None => endpoint,

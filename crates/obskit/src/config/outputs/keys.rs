@@ -1,11 +1,11 @@
 //! The keys of an output, by its kind, and what is read from their values.
 
-use std::path::PathBuf;
 use std::time::Duration;
 
 use super::super::logging::format;
 use super::super::rules::{Field, set};
 use super::super::shipping::list;
+use super::super::tls::path;
 use super::super::value::{
     Expected, boolean, duration_within, filled, http_url, mebibytes, pairs, parsed,
 };
@@ -62,9 +62,13 @@ const SYSLOG: &[Field<LogOutputSettings>] = &[
     ("enterprise", |o, text| {
         set(&mut o.syslog.enterprise, parsed(text, "a private enterprise number").map(Some))
     }),
-    ("root_file", |o, text| set(&mut o.syslog.root_file, path(text).map(Some))),
-    ("certificate_file", |o, text| set(&mut o.syslog.certificate_file, path(text).map(Some))),
-    ("key_file", |o, text| set(&mut o.syslog.key_file, path(text).map(Some))),
+];
+
+/// The keys that all have that can be sent to over TLS.
+const TLS: &[Field<LogOutputSettings>] = &[
+    ("root_file", |o, text| set(&mut o.tls.root_file, path(text).map(Some))),
+    ("certificate_file", |o, text| set(&mut o.tls.certificate_file, path(text).map(Some))),
+    ("key_file", |o, text| set(&mut o.tls.key_file, path(text).map(Some))),
 ];
 
 /// The keys that all have that are sent to over HTTP.
@@ -99,13 +103,13 @@ const ELASTICSEARCH: &[Field<LogOutputSettings>] = &[
 
 /// The keys of an output of a kind.
 pub(super) fn of(kind: Option<OutputKind>) -> Vec<Field<LogOutputSettings>> {
-    let own: [&[Field<LogOutputSettings>]; 2] = match kind {
-        None | Some(OutputKind::Stdout | OutputKind::Stderr) => [&[], &[]],
-        Some(OutputKind::File) => [FILE, &[]],
-        Some(OutputKind::Syslog) => [SYSLOG, &[]],
-        Some(OutputKind::Loki) => [HTTP, LOKI],
-        Some(OutputKind::Elasticsearch) => [HTTP, ELASTICSEARCH],
-        Some(OutputKind::Otlp) => [HTTP, &[TOKEN]],
+    let own: [&[Field<LogOutputSettings>]; 3] = match kind {
+        None | Some(OutputKind::Stdout | OutputKind::Stderr) => [&[], &[], &[]],
+        Some(OutputKind::File) => [FILE, &[], &[]],
+        Some(OutputKind::Syslog) => [SYSLOG, &[], TLS],
+        Some(OutputKind::Loki) => [HTTP, LOKI, TLS],
+        Some(OutputKind::Elasticsearch) => [HTTP, ELASTICSEARCH, TLS],
+        Some(OutputKind::Otlp) => [HTTP, &[TOKEN], TLS],
     };
     COMMON.iter().chain(own.into_iter().flatten()).copied().collect()
 }
@@ -169,10 +173,6 @@ fn body(text: &str) -> Result<SyslogBody, Expected> {
         "json" => Ok(SyslogBody::Json),
         _ => Err(String::from("message or json")),
     }
-}
-
-fn path(text: &str) -> Result<PathBuf, Expected> {
-    filled(text, "a path").map(PathBuf::from)
 }
 
 #[cfg(test)]

@@ -4,7 +4,6 @@ mod keys;
 
 use std::collections::BTreeSet;
 use std::fmt;
-use std::path::PathBuf;
 use std::time::Duration;
 
 use obs_model::{Level, REDACTED};
@@ -15,7 +14,7 @@ use super::error::{Origin, Problem};
 use super::file::Reader;
 use super::rules::{read_fields, require, tables, texts};
 use super::value::Expected;
-use super::{LogFormat, LogSettings, Settings, names, redacted};
+use super::{LogFormat, LogSettings, Settings, TlsSettings, names, redacted};
 
 /// The name of the sink that the section `otlp` asks for.
 pub(crate) const OTLP_LOGS: &str = "otlp_logs";
@@ -46,6 +45,8 @@ pub struct LogOutputSettings {
     pub syslog: SyslogOutputSettings,
     /// What only Loki, Elasticsearch and OTLP collectors have.
     pub http: HttpOutputSettings,
+    /// Whom to trust over TLS, and how to prove who is asking.
+    pub tls: TlsSettings,
 }
 
 /// What a place is that lines go to.
@@ -136,12 +137,6 @@ pub struct SyslogOutputSettings {
     pub body: SyslogBody,
     /// The private enterprise number of the structured data.
     pub enterprise: Option<u32>,
-    /// Roots to trust over TLS, in a file in PEM form.
-    pub root_file: Option<PathBuf>,
-    /// The certificate to show over TLS, in a file in PEM form.
-    pub certificate_file: Option<PathBuf>,
-    /// The key of that certificate, in a file in PEM form.
-    pub key_file: Option<PathBuf>,
 }
 
 /// How messages of syslog are told apart in a stream.
@@ -356,13 +351,9 @@ pub(super) fn validate(settings: &Settings, problems: &mut Vec<Problem>) {
         );
     }
     for output in &all {
-        let syslog = &output.syslog;
-        check(
-            syslog.certificate_file.is_some() == syslog.key_file.is_some(),
-            String::from(
-                "certificate_file and key_file of log.output go together: expected both or neither",
-            ),
-        );
+        for problem in output.tls.problems("log.output") {
+            check(false, problem);
+        }
         let http = &output.http;
         check(
             http.user.is_some() == http.password.is_some(),
@@ -400,6 +391,7 @@ impl fmt::Debug for LogOutputSettings {
             .field("file", &self.file)
             .field("syslog", &self.syslog)
             .field("http", &self.http)
+            .field("tls", &self.tls)
             .finish()
     }
 }
