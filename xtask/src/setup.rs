@@ -8,7 +8,7 @@ use crate::process::{Outcome, answers, cargo, output, run};
 const BUILD: [(&str, &str); 3] = [("cc", "build-essential"), ("git", "git"), ("kill", "procps")];
 
 /// The real peers that interoperability tests use.
-const PEERS: [(&str, &str); 10] = [
+const PEERS: [(&str, &str); 11] = [
     ("prometheus", "prometheus"),
     ("promtool", "prometheus"),
     ("prometheus-pushgateway", "prometheus-pushgateway"),
@@ -20,6 +20,7 @@ const PEERS: [(&str, &str); 10] = [
     ("go", "golang-go"),
     ("chromium", "chromium"),
     ("sqlite3", "sqlite3"),
+    ("pg_isready", "postgresql"),
 ];
 
 /// Installs what is missing for building and testing.

@@ -6,6 +6,7 @@
 #[cfg(doctest)]
 mod book;
 mod http;
+mod postgres;
 mod process;
 mod python;
 mod receiver;
@@ -16,6 +17,7 @@ mod service;
 mod webhook;
 
 pub use http::{Answer, get, post, request};
+pub use postgres::Postgres;
 pub use process::{Process, binary, free_port, run, run_with_input};
 pub use python::python;
 pub use receiver::{Kind as ReceiverKind, Receiver};
