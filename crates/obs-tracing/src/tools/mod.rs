@@ -39,11 +39,11 @@
 //!
 //! With [`Tools::new`] the names begin with a namespace. Those of the server are then the families of
 //! `obs_metrics::catalog::ToolMetrics`: a tool that is tracked there should not be served here too. The first 200 tools
-//! are labels; further ones are `other`. A result that only says inside that it is an error is a success here: make it
-//! an `Err`.
+//! are labels; further ones are `other`. A result that only says inside that it is an error, as those of MCP do by
+//! `isError`, counts as one where [`Tools::failing_if`] says how it is told.
 
 mod meta;
 mod run;
 
 pub use meta::{Meta, inject};
-pub use run::{Tools, call, serve};
+pub use run::{AsReturned, JudgeResult, Tools, call, serve};

@@ -22,6 +22,9 @@ const TOOLS: usize = 200;
 
 const TARGET: &str = "obskit::tool";
 
+/// The type of the error of a result that says itself that it is one, by OpenTelemetry's conventions for MCP.
+const TOOL_ERROR: &str = "tool_error";
+
 /// Opens the span of one side of a call.
 macro_rules! tool_span {
     ($span:literal, $kind:literal, $tool:expr $(, parent: $parent:expr)?) => {
@@ -85,7 +88,32 @@ where
 /// # Ok::<(), std::io::Error>(()) }).unwrap();
 /// ```
 #[derive(Clone, Debug)]
-pub struct Tools(Arc<Inner>);
+pub struct Tools<R = AsReturned> {
+    inner: Arc<Inner>,
+    results: R,
+}
+
+/// Says of a result that was returned as a success whether it is one.
+pub trait JudgeResult<T> {
+    /// Whether the tool failed.
+    fn is_error(&self, result: &T) -> bool;
+}
+
+/// Takes what is returned for what it is: `Ok` is a success.
+#[derive(Clone, Copy, Debug)]
+pub struct AsReturned;
+
+impl<T> JudgeResult<T> for AsReturned {
+    fn is_error(&self, _: &T) -> bool {
+        false
+    }
+}
+
+impl<T, F: Fn(&T) -> bool> JudgeResult<T> for F {
+    fn is_error(&self, result: &T) -> bool {
+        self(result)
+    }
+}
 
 #[derive(Debug)]
 struct Inner {
@@ -120,13 +148,38 @@ impl Tools {
         };
         let called = ["tool_calls_total", "tool_call_duration_seconds", "tool_call_errors_total"];
         let served = ["tool_executions_total", "tool_duration_seconds", "tool_errors_total"];
-        Self(Arc::new(Inner {
+        let inner = Arc::new(Inner {
             called: Families::new(&prefix, called),
             served: Families::new(&prefix, served),
             names: NameCap::new(TOOLS),
-        }))
+        });
+        Self { inner, results: AsReturned }
     }
 
+    /// Tools whose results say themselves whether they are errors, as those of MCP do by `isError`: one that does counts
+    /// as an error of the type `tool_error`, which is OpenTelemetry's name for it.
+    ///
+    /// ```
+    /// use obs_tracing::tools::Tools;
+    ///
+    /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+    /// struct CallToolResult {
+    ///     is_error: Option<bool>,
+    /// }
+    ///
+    /// let tools = Tools::new("").failing_if(|result: &CallToolResult| result.is_error == Some(true));
+    /// let refused = async { Ok::<_, std::io::Error>(CallToolResult { is_error: Some(true) }) };
+    /// // Counts in `tool_errors_total{error_type="tool_error"}`, and is returned as it is.
+    /// assert!(tools.serve("query", None, refused).await?.is_error.unwrap());
+    /// # Ok::<(), std::io::Error>(()) }).unwrap();
+    /// ```
+    #[must_use]
+    pub fn failing_if<T, F: Fn(&T) -> bool>(self, is_error: F) -> Tools<F> {
+        Tools { inner: self.inner, results: is_error }
+    }
+}
+
+impl<R> Tools<R> {
     /// As [`call`], counted in this namespace.
     ///
     /// # Errors
@@ -136,6 +189,7 @@ impl Tools {
     where
         F: Future<Output = Result<T, E>>,
         E: fmt::Display,
+        R: JudgeResult<T>,
     {
         let context = outgoing::calling_context().with_tool(name);
         let (span, future) = {
@@ -148,7 +202,7 @@ impl Tools {
             });
             (span, future)
         };
-        self.watch(&self.0.called, name, span, context, future).await
+        self.watch(&self.inner.called, name, span, context, future).await
     }
 
     /// As [`serve`], counted in this namespace.
@@ -164,9 +218,10 @@ impl Tools {
     ) -> Result<T, E>
     where
         E: fmt::Display,
+        R: JudgeResult<T>,
     {
         let (span, context) = open(name, meta);
-        self.watch(&self.0.served, name, span, context, tool).await
+        self.watch(&self.inner.served, name, span, context, tool).await
     }
 
     async fn watch<T, E>(
@@ -179,10 +234,12 @@ impl Tools {
     ) -> Result<T, E>
     where
         E: fmt::Display,
+        R: JudgeResult<T>,
     {
         let run = Run {
+            results: &self.results,
             families: families.clone(),
-            tool: self.0.names.label(name),
+            tool: self.inner.names.label(name),
             span: span.clone(),
             context: context.clone(),
             started: Instant::now(),
@@ -218,7 +275,8 @@ fn open(name: &str, meta: Option<&Meta>) -> (Span, Context) {
 }
 
 /// A call that runs.
-struct Run {
+struct Run<'a, R> {
+    results: &'a R,
     families: Families,
     tool: SharedString,
     span: Span,
@@ -226,7 +284,7 @@ struct Run {
     started: Instant,
 }
 
-impl Run {
+impl<R> Run<'_, R> {
     fn count_error(&self, error_type: SharedString) {
         self.span.record("error.type", &*error_type);
         self.span.record("otel.status_code", "ERROR");
@@ -237,24 +295,36 @@ impl Run {
         .increment(1);
     }
 
+    /// Tells of a result that says that it is an error.
+    fn tell_refusal(&self, duration_ms: f64) {
+        let name = TOOL_ERROR;
+        self.within(
+            || tracing::warn!(target: TARGET, duration_ms, error.name = name, "tool failed"),
+        );
+        self.count_error(SharedString::const_str(name));
+    }
+
     fn within(&self, log: impl FnOnce()) {
         let _entered = self.context.clone().enter();
         self.span.in_scope(log);
     }
 }
 
-impl<T, E: fmt::Display> Observer<T, E> for Run {
+impl<T, E: fmt::Display, R: JudgeResult<T>> Observer<T, E> for Run<'_, R> {
     fn end(self, how: Ended<'_, T, E>) {
         let took = self.started.elapsed();
         let duration_ms = milliseconds(took);
+        let is_refusal = matches!(how, Ended::Done(result) if self.results.is_error(result));
+        let status = if is_refusal { "error" } else { how.status() };
         metrics::counter!(
             self.families.ended.clone(),
-            "tool_name" => self.tool.clone(), "status" => how.status()
+            "tool_name" => self.tool.clone(), "status" => status
         )
         .increment(1);
         metrics::histogram!(self.families.duration.clone(), "tool_name" => self.tool.clone())
             .record(took);
         match how {
+            Ended::Done(_) if is_refusal => self.tell_refusal(duration_ms),
             Ended::Done(_) => self.within(|| {
                 tracing::debug!(target: TARGET, duration_ms, "tool finished");
             }),

@@ -154,6 +154,41 @@ async fn each_call_of_a_tool_is_counted_once_on_its_side_however_it_ends() {
 }
 
 #[tokio::test]
+async fn a_result_that_says_that_it_is_an_error_counts_as_one_and_is_returned() {
+    let pipeline = Pipeline::new(|_| {});
+    let _guard = tracing::dispatcher::set_default(&pipeline.dispatch);
+    let recorder = DebuggingRecorder::new();
+    let _recorder = metrics::set_default_local_recorder(&recorder);
+    let tools = Tools::new("").failing_if(|result: &Value| result["isError"] == true);
+    let results = [json!({"isError": true}), json!({"isError": false}), json!({"content": []})];
+    for result in &results {
+        let called = tools.call("a", |_| async { Ok::<_, io::Error>(result.clone()) }).await;
+        assert_eq!(called.unwrap(), *result);
+        let served = tools.serve("a", None, async { Ok::<_, io::Error>(result.clone()) }).await;
+        assert_eq!(served.unwrap(), *result);
+    }
+    let mut seen = series(&recorder.snapshotter());
+    seen.retain(|(name, _)| name.contains("tool_") && !name.contains("seconds"));
+    let expected = [
+        ("tool_call_errors_total{error_type=tool_error,tool_name=a}", 1),
+        ("tool_calls_total{status=error,tool_name=a}", 1),
+        ("tool_calls_total{status=success,tool_name=a}", 2),
+        ("tool_errors_total{error_type=tool_error,tool_name=a}", 1),
+        ("tool_executions_total{status=error,tool_name=a}", 1),
+        ("tool_executions_total{status=success,tool_name=a}", 2),
+    ];
+    assert_eq!(seen, expected.map(|(name, count)| (name.to_owned(), count)));
+    let lines = pipeline.written();
+    assert_eq!(lines.len(), 2, "{lines:#?}");
+    for line in lines {
+        assert_eq!(
+            (&line["level"], &line["error"]["name"]),
+            (&json!("WARN"), &json!("tool_error"))
+        );
+    }
+}
+
+#[tokio::test]
 async fn every_message_of_a_connection_has_the_context_of_its_upgrade_request() {
     let pipeline = Pipeline::new(|_| {});
     let _guard = tracing::dispatcher::set_default(&pipeline.dispatch);
