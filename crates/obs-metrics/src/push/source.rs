@@ -50,6 +50,16 @@ impl fmt::Debug for Source {
     }
 }
 
+/// How the counters of a source come by their totals.
+#[cfg(feature = "otlp")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Origin {
+    /// They are added up in the registry.
+    Recorded,
+    /// They are read from elsewhere as they are.
+    Observed,
+}
+
 /// What all series of one name have in common.
 pub(super) struct Head<'a> {
     pub(super) name: &'a Arc<str>,
@@ -96,6 +106,22 @@ impl Source {
                 registry.gather(&mut |family| visit_family(family, visitor))
             }
             Kind::Gather(source) => source.gather(&mut |family| visit_family(family, visitor)),
+        }
+    }
+
+    #[cfg(feature = "otlp")]
+    pub(super) fn origin(&self) -> Origin {
+        match &self.0 {
+            Kind::Registry(registry) if registry.backend().is_none() => Origin::Recorded,
+            Kind::Registry(_) | Kind::Gather(_) => Origin::Observed,
+        }
+    }
+
+    /// Keeps those of `series`, which were not shown just now, that will not be shown again with the totals that they had.
+    #[cfg(feature = "otlp")]
+    pub(super) fn retain_gone(&self, series: &mut Vec<(Arc<str>, Labels)>) {
+        if let Kind::Registry(registry) = &self.0 {
+            registry.retain_gone(series);
         }
     }
 }

@@ -5,6 +5,8 @@
 //! the series goes; what it records then is not lost: series that were taken out are watched for as long as any handle
 //! on them exists, and come back, or are added to their successor, when something was recorded.
 
+#[cfg(feature = "otlp")]
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
@@ -179,6 +181,22 @@ impl Registry {
         });
     }
 
+    /// Keeps those of `series` that are not there, and that nobody can bring back by recording into them.
+    #[cfg(feature = "otlp")]
+    pub(crate) fn retain_gone(&self, series: &mut Vec<(Arc<str>, Labels)>) {
+        if series.is_empty() {
+            return;
+        }
+        // Held throughout, so that none of them comes back between the two looks.
+        let taken_out = self.0.taken_out.lock();
+        let watched: HashSet<_> =
+            taken_out.iter().map(|gone| (&*gone.family.name, &gone.series.labels)).collect();
+        series.retain(|(name, labels)| {
+            let is_there = || self.family(name).is_some_and(|family| family.find(labels).is_some());
+            !watched.contains(&(&**name, labels)) && !is_there()
+        });
+    }
+
     /// Remembers a thread's handle, if idle series expire.
     pub(super) fn note_lent(&self, series: &Series, lent: &Arc<dyn Lent>) {
         if self.0.config.idle_timeout.is_some() {
@@ -299,12 +317,14 @@ mod tests {
         Registry::with_clock(config, Arc::new(ManualClock::default()))
     }
 
-    /// What happens when a thread took a handle out of its cache while the series went.
-    fn take_out(registry: &Registry, name: &str) {
-        let family = registry.family(name).unwrap();
-        let series = family.find(&Labels::empty()).unwrap();
-        registry.0.taken_out.lock().push(TakenOut::new(&family, series));
-        registry.forget_taken_out(1);
+    impl Registry {
+        /// What happens when a thread took a handle out of its cache while the series went.
+        pub(crate) fn take_out(&self, name: &str) {
+            let family = self.family(name).unwrap();
+            let series = family.find(&Labels::empty()).unwrap();
+            self.0.taken_out.lock().push(TakenOut::new(&family, series));
+            self.forget_taken_out(1);
+        }
     }
 
     fn series_count(registry: &Registry) -> Option<f64> {
@@ -316,7 +336,7 @@ mod tests {
         let registry = registry();
         let counter = registry.counter("x_total", &[]);
         counter.increment(5);
-        take_out(&registry, "x_total");
+        registry.take_out("x_total");
         assert_eq!((registry.value("x_total", &[]), series_count(&registry)), (None, Some(0.0)));
         counter.increment(1);
         registry.expire_idle();
@@ -325,6 +345,26 @@ mod tests {
         counter.increment(1);
         assert_eq!(registry.value("x_total", &[]), Some(7.0));
         assert!(registry.0.taken_out.lock().is_empty());
+    }
+
+    #[cfg(feature = "otlp")]
+    #[test]
+    fn a_series_is_gone_once_nobody_can_bring_it_back() {
+        let registry = registry();
+        let counter = registry.counter("x_total", &[]);
+        registry.counter("y_total", &[]).increment(1);
+        let named = |name: &str| (Arc::from(name), Labels::empty());
+        let gone = || {
+            let mut series = vec![named("x_total"), named("y_total"), named("z_total")];
+            registry.retain_gone(&mut series);
+            series
+        };
+        assert_eq!(gone(), [named("z_total")]);
+        registry.take_out("x_total");
+        assert_eq!(gone(), [named("z_total")]);
+        drop(counter);
+        registry.expire_idle();
+        assert_eq!(gone(), [named("x_total"), named("z_total")]);
     }
 
     #[test]
@@ -339,7 +379,7 @@ mod tests {
         gauge.set(3.0);
         histogram.record(1.5);
         for name in ["x_total", "f_total", "g", "h"] {
-            take_out(&registry, name);
+            registry.take_out(name);
         }
         registry.counter("x_total", &[]).increment(10);
         registry.float_counter("f_total", &[]).increment(4.0);

@@ -1,37 +1,49 @@
 //! From what the source holds to the data points of one round.
 
 use std::collections::HashMap;
-use std::io::Write as _;
 use std::sync::Arc;
 
-use flate2::write::GzEncoder;
-use obs_delivery::Message;
 use obs_model::{Labels, MetricKind, NativeBuckets, SpanId, Timestamp, TraceId};
-use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
-use opentelemetry_proto::tonic::common::v1::{AnyValue, InstrumentationScope, KeyValue, any_value};
+use opentelemetry_proto::tonic::common::v1::{AnyValue, KeyValue, any_value};
 use opentelemetry_proto::tonic::metrics::v1::{
     AggregationTemporality, DataPointFlags, Exemplar, ExponentialHistogram,
     ExponentialHistogramDataPoint, Gauge, Histogram, HistogramDataPoint, Metric, NumberDataPoint,
-    ResourceMetrics, ScopeMetrics, Sum, exemplar, exponential_histogram_data_point::Buckets,
-    metric::Data, number_data_point,
+    Sum, exemplar, exponential_histogram_data_point::Buckets, metric::Data, number_data_point,
 };
-use opentelemetry_proto::tonic::resource::v1::Resource;
 use prost::Message as _;
 
-use super::{Compression, OtlpConfig};
+use super::delta::{Room, Sent};
+use super::requests::Requests;
+use super::{OtlpConfig, Temporality};
 use crate::push::grid::{Export, Round};
 use crate::push::outbox::Outbox;
-use crate::push::source::{Head, Row, Source, Visit};
+use crate::push::source::{Head, Origin, Row, Source, Visit};
 use crate::registry::Value;
 
 /// What is kept between rounds.
 pub(super) struct Encoder {
     config: OtlpConfig,
     source: Source,
+    forms: Forms,
     started: Timestamp,
+    /// The time of the last round or, before there is one, when the encoder started.
+    last: Timestamp,
     round: u64,
-    /// The series of the last round, each with the number of the round and what it was.
-    seen: HashMap<(Arc<str>, Labels), (u64, Shape)>,
+    /// The series of the last round, and those that may come back with the totals that they had.
+    seen: HashMap<Key, Seen>,
+    room: Room,
+}
+
+/// The name and the labels of a series.
+type Key = (Arc<str>, Labels);
+
+/// What is known of a series.
+struct Seen {
+    /// The number of the round that it was in last.
+    round: u64,
+    shape: Shape,
+    /// What was sent of it, if differences are.
+    sent: Option<Box<Sent>>,
 }
 
 /// What a series is in OTLP.
@@ -43,10 +55,68 @@ enum Shape {
     Exponential,
 }
 
+/// Whether totals or differences are sent of each shape that has them.
+#[derive(Clone, Copy)]
+struct Forms {
+    sums: AggregationTemporality,
+    histograms: AggregationTemporality,
+}
+
+impl Forms {
+    fn new(temporality: Temporality, origin: Origin) -> Self {
+        use AggregationTemporality::{Cumulative, Delta};
+        let (sums, histograms) = match (temporality, origin) {
+            (Temporality::Cumulative, _) => (Cumulative, Cumulative),
+            (Temporality::LowMemory, Origin::Observed) => (Cumulative, Delta),
+            (Temporality::Delta, _) | (Temporality::LowMemory, Origin::Recorded) => (Delta, Delta),
+        };
+        Self { sums, histograms }
+    }
+
+    fn is_delta(self, shape: Shape) -> bool {
+        let form = match shape {
+            Shape::Sum => self.sums,
+            Shape::Gauge => return false,
+            Shape::Histogram | Shape::Exponential => self.histograms,
+        };
+        form == AggregationTemporality::Delta
+    }
+
+    /// A metric's data, without points so far.
+    fn data(self, shape: Shape) -> Data {
+        let (sums, histograms) = (self.sums.into(), self.histograms.into());
+        match shape {
+            Shape::Sum => Data::Sum(Sum {
+                data_points: Vec::new(),
+                aggregation_temporality: sums,
+                is_monotonic: true,
+            }),
+            Shape::Gauge => Data::Gauge(Gauge::default()),
+            Shape::Histogram => Data::Histogram(Histogram {
+                data_points: Vec::new(),
+                aggregation_temporality: histograms,
+            }),
+            Shape::Exponential => Data::ExponentialHistogram(ExponentialHistogram {
+                data_points: Vec::new(),
+                aggregation_temporality: histograms,
+            }),
+        }
+    }
+}
+
 impl Encoder {
     pub(super) fn new(config: OtlpConfig, source: Source) -> Self {
         let started = config.clock.now();
-        Self { config, source, started, round: 0, seen: HashMap::new() }
+        Self {
+            forms: Forms::new(config.temporality, source.origin()),
+            config,
+            source,
+            started,
+            last: started,
+            round: 0,
+            seen: HashMap::new(),
+            room: Room::default(),
+        }
     }
 }
 
@@ -55,98 +125,33 @@ impl Export for Encoder {
         self.round += 1;
         let mut writer = Writer {
             requests: Requests::new(&self.config, outbox),
+            forms: self.forms,
             seen: &mut self.seen,
+            room: &mut self.room,
             round: self.round,
-            started: nanos(self.started),
-            at: nanos(at),
+            started: self.started,
+            last: self.last,
+            at,
         };
         self.source.visit(&mut writer);
-        writer.mark_vanished();
+        writer.mark_vanished(&self.source);
         writer.requests.hand_on();
+        self.last = at;
     }
-}
-
-/// Metrics that are put into requests of a bounded size.
-struct Requests<'a> {
-    config: &'a OtlpConfig,
-    outbox: &'a mut dyn Outbox,
-    resource: Resource,
-    /// The metrics of the request; the last one takes more points.
-    metrics: Vec<Metric>,
-    points: usize,
-    bytes: usize,
-}
-
-impl<'a> Requests<'a> {
-    fn new(config: &'a OtlpConfig, outbox: &'a mut dyn Outbox) -> Self {
-        let attributes =
-            config.resource.attributes().map(|(name, value)| attribute(name, value)).collect();
-        let resource = Resource { attributes, ..Resource::default() };
-        Self { config, outbox, resource, metrics: Vec::new(), points: 0, bytes: 0 }
-    }
-
-    /// Counts a point of this encoded size; when it no longer fits, what there is goes first.
-    fn make_room(&mut self, bytes: usize) {
-        let is_full = self.points >= self.config.max_points_per_request
-            || self.bytes + bytes > self.config.max_request_bytes;
-        if self.points > 0 && is_full {
-            // The metric goes on in the next request.
-            let next = self.metrics.last().map(without_points);
-            self.hand_on();
-            self.metrics.extend(next);
-        }
-        self.points += 1;
-        self.bytes += bytes;
-    }
-
-    fn hand_on(&mut self) {
-        if self.points == 0 {
-            self.metrics.clear();
-            return;
-        }
-        let mut metrics = std::mem::take(&mut self.metrics);
-        metrics.retain(|metric| !is_empty(metric));
-        let scope = InstrumentationScope {
-            name: "obskit".to_owned(),
-            version: env!("CARGO_PKG_VERSION").to_owned(),
-            ..InstrumentationScope::default()
-        };
-        let scope_metrics =
-            vec![ScopeMetrics { scope: Some(scope), metrics, schema_url: String::new() }];
-        let request = ExportMetricsServiceRequest {
-            resource_metrics: vec![ResourceMetrics {
-                resource: Some(self.resource.clone()),
-                scope_metrics,
-                schema_url: String::new(),
-            }],
-        };
-        self.outbox.put(as_message(&request, self.config.compression), self.points as u64);
-        (self.points, self.bytes) = (0, 0);
-    }
-}
-
-fn as_message(request: &ExportMetricsServiceRequest, compression: Compression) -> Message {
-    let body = request.encode_to_vec();
-    let message = match compression {
-        Compression::None => Message::new(body),
-        Compression::Gzip => {
-            let mut compressed = GzEncoder::new(Vec::new(), flate2::Compression::fast());
-            // OK because writing to a vector cannot fail.
-            let _ = compressed.write_all(&body);
-            Message::new(compressed.finish().unwrap_or_default())
-                .with_header("Content-Encoding", "gzip")
-        }
-    };
-    message.with_content_type("application/x-protobuf")
 }
 
 /// Writes the points of one round.
 struct Writer<'a> {
     requests: Requests<'a>,
-    seen: &'a mut HashMap<(Arc<str>, Labels), (u64, Shape)>,
+    forms: Forms,
+    seen: &'a mut HashMap<Key, Seen>,
+    room: &'a mut Room,
     round: u64,
-    started: u64,
-    at: u64,
+    /// When the encoder started.
+    started: Timestamp,
+    /// When the round before was.
+    last: Timestamp,
+    at: Timestamp,
 }
 
 /// One point of any sort.
@@ -189,27 +194,36 @@ impl Writer<'_> {
                 | (Some(Data::ExponentialHistogram(_)), Shape::Exponential)
         );
         if !is_ready {
-            metric.data = Some(data(shape));
+            metric.data = Some(self.forms.data(shape));
         }
     }
 
-    /// Says of the series that were there in the round before and are not in this one that they have no value.
-    fn mark_vanished(&mut self) {
+    /// Says of the series that were there in the round before and are not in this one that they have no value. Of those
+    /// of which differences are sent, silence says that: they are only forgotten, once they cannot come back.
+    fn mark_vanished(&mut self, source: &Source) {
         let round = self.round;
-        let mut vanished = Vec::new();
-        self.seen.retain(|key, (seen, shape)| {
-            let stays = *seen == round;
-            if !stays {
-                vanished.push((key.clone(), *shape));
+        let (mut vanished, mut gone) = (Vec::new(), Vec::new());
+        self.seen.retain(|key, seen| {
+            if seen.round == round {
+                return true;
             }
-            stays
+            if seen.sent.is_some() {
+                gone.push(key.clone());
+                return true;
+            }
+            vanished.push((key.clone(), seen.shape));
+            false
         });
+        source.retain_gone(&mut gone);
+        for key in gone {
+            self.seen.remove(&key);
+        }
         let flags = DataPointFlags::NoRecordedValueMask as u32;
         for ((name, labels), shape) in vanished {
             let metric = Metric { name: name.to_string(), ..Metric::default() };
             self.requests.metrics.push(metric);
             self.ready(shape);
-            let (attributes, time_unix_nano) = (attributes(&labels), self.at);
+            let (attributes, time_unix_nano) = (attributes(&labels), nanos(self.at));
             self.add(match shape {
                 Shape::Sum | Shape::Gauge => {
                     let point =
@@ -234,16 +248,6 @@ impl Writer<'_> {
             });
         }
     }
-
-    fn number(&self, row: &Row<'_>, value: number_data_point::Value, start: u64) -> Point {
-        Point::Number(NumberDataPoint {
-            attributes: attributes(row.labels),
-            start_time_unix_nano: start,
-            time_unix_nano: self.at,
-            value: Some(value),
-            ..NumberDataPoint::default()
-        })
-    }
 }
 
 impl Visit for Writer<'_> {
@@ -257,95 +261,83 @@ impl Visit for Writer<'_> {
             name: head.name.to_string(),
             description: head.help.to_owned(),
             unit: head.unit.map(unit_code).unwrap_or_default().to_owned(),
-            data: Some(data(shape)),
+            data: Some(self.forms.data(shape)),
             ..Metric::default()
         });
     }
 
     fn row(&mut self, head: &Head<'_>, row: &Row<'_>) {
-        let start = row.created.map_or(self.started, nanos);
-        let double = number_data_point::Value::AsDouble;
-        let (shape, point) = match row.value {
-            Value::Counter(total) => {
-                // OK because a total beyond the range of signed numbers is out of reach in practice.
-                let value = number_data_point::Value::AsInt(total as i64);
-                (Shape::Sum, self.number(row, value, start))
-            }
-            Value::FloatCounter(total) => (Shape::Sum, self.number(row, double(total), start)),
-            Value::Gauge(value) => (Shape::Gauge, self.number(row, double(value), 0)),
-            Value::Histogram { counts, sum, exemplars, native: None } => {
-                let point = HistogramDataPoint {
-                    attributes: attributes(row.labels),
-                    start_time_unix_nano: start,
-                    time_unix_nano: self.at,
-                    count: counts.iter().sum(),
-                    sum: Some(sum),
-                    bucket_counts: counts.to_vec(),
-                    explicit_bounds: row.bounds.to_vec(),
-                    exemplars: exemplars.iter().flatten().map(exemplar_of).collect(),
-                    ..HistogramDataPoint::default()
-                };
-                (Shape::Histogram, Point::Histogram(point))
-            }
-            Value::Histogram { counts, sum, exemplars, native: Some(native) } => {
-                let point = exponential(native, counts.iter().sum(), sum);
-                let point = ExponentialHistogramDataPoint {
-                    attributes: attributes(row.labels),
-                    start_time_unix_nano: start,
-                    time_unix_nano: self.at,
-                    exemplars: exemplars.iter().flatten().map(exemplar_of).collect(),
-                    ..point
-                };
-                (Shape::Exponential, Point::Exponential(point))
-            }
+        let shape = match row.value {
+            Value::Counter(_) | Value::FloatCounter(_) => Shape::Sum,
+            Value::Gauge(_) => Shape::Gauge,
+            Value::Histogram { native: None, .. } => Shape::Histogram,
+            Value::Histogram { native: Some(_), .. } => Shape::Exponential,
         };
+        let key = (Arc::clone(head.name), row.labels.clone());
+        let seen = self.seen.entry(key).or_insert(Seen { round: 0, shape, sent: None });
+        (seen.round, seen.shape) = (self.round, shape);
+        let (start, value) = if self.forms.is_delta(shape) {
+            // A series that was not in the round before and does not say when it began did so after that.
+            let begun = row.created.unwrap_or(self.last);
+            let room = &mut *self.room;
+            let sent = seen.sent.get_or_insert_with(|| Box::new(Sent::nothing(row, begun, room)));
+            let Some((start, added)) = sent.advance(row, self.at, room) else { return };
+            (nanos(start), added)
+        } else {
+            seen.sent = None;
+            (nanos(row.created.unwrap_or(self.started)), row.value)
+        };
+        let point = point(row, &value, start, nanos(self.at));
         self.ready(shape);
         self.add(point);
-        let key = (Arc::clone(head.name), row.labels.clone());
-        self.seen.insert(key, (self.round, shape));
     }
 }
 
-fn data(shape: Shape) -> Data {
-    let aggregation_temporality = AggregationTemporality::Cumulative.into();
-    let data_points = Vec::new();
-    match shape {
-        Shape::Sum => Data::Sum(Sum { data_points, aggregation_temporality, is_monotonic: true }),
-        Shape::Gauge => Data::Gauge(Gauge { data_points }),
-        Shape::Histogram => {
-            Data::Histogram(Histogram { data_points: Vec::new(), aggregation_temporality })
-        }
-        Shape::Exponential => Data::ExponentialHistogram(ExponentialHistogram {
-            data_points: Vec::new(),
-            aggregation_temporality,
-        }),
-    }
-}
-
-fn is_empty(metric: &Metric) -> bool {
-    match &metric.data {
-        Some(Data::Sum(sum)) => sum.data_points.is_empty(),
-        Some(Data::Gauge(gauge)) => gauge.data_points.is_empty(),
-        Some(Data::Histogram(all)) => all.data_points.is_empty(),
-        Some(Data::ExponentialHistogram(all)) => all.data_points.is_empty(),
-        Some(Data::Summary(_)) | None => true,
-    }
-}
-
-fn without_points(metric: &Metric) -> Metric {
-    let shape = match &metric.data {
-        Some(Data::Sum(_)) => Shape::Sum,
-        Some(Data::Histogram(_)) => Shape::Histogram,
-        Some(Data::ExponentialHistogram(_)) => Shape::Exponential,
-        _ => Shape::Gauge,
+/// A point of the series of `row` that has this value, from `start` to `at`.
+fn point(row: &Row<'_>, value: &Value<'_>, start: u64, at: u64) -> Point {
+    let number = |value, start| {
+        Point::Number(NumberDataPoint {
+            attributes: attributes(row.labels),
+            start_time_unix_nano: start,
+            time_unix_nano: at,
+            value: Some(value),
+            ..NumberDataPoint::default()
+        })
     };
-    Metric {
-        name: metric.name.clone(),
-        description: metric.description.clone(),
-        unit: metric.unit.clone(),
-        metadata: Vec::new(),
-        data: Some(data(shape)),
+    let double = number_data_point::Value::AsDouble;
+    match *value {
+        // OK because a total beyond the range of signed numbers is out of reach in practice.
+        Value::Counter(total) => number(number_data_point::Value::AsInt(total as i64), start),
+        Value::FloatCounter(total) => number(double(total), start),
+        Value::Gauge(value) => number(double(value), 0),
+        Value::Histogram { counts, sum, exemplars, native: None } => {
+            Point::Histogram(HistogramDataPoint {
+                attributes: attributes(row.labels),
+                start_time_unix_nano: start,
+                time_unix_nano: at,
+                count: counts.iter().sum(),
+                sum: known(sum),
+                bucket_counts: counts.to_vec(),
+                explicit_bounds: row.bounds.to_vec(),
+                exemplars: exemplars.iter().flatten().map(exemplar_of).collect(),
+                ..HistogramDataPoint::default()
+            })
+        }
+        Value::Histogram { counts, sum, exemplars, native: Some(native) } => {
+            Point::Exponential(ExponentialHistogramDataPoint {
+                attributes: attributes(row.labels),
+                start_time_unix_nano: start,
+                time_unix_nano: at,
+                exemplars: exemplars.iter().flatten().map(exemplar_of).collect(),
+                ..exponential(native, counts.iter().sum(), sum)
+            })
+        }
     }
+}
+
+/// A sum, unless infinite observations make it one that nobody can tell.
+fn known(sum: f64) -> Option<f64> {
+    Some(sum).filter(|sum| !sum.is_nan())
 }
 
 /// Buckets of Prometheus end at their index and those of OpenTelemetry begin there: bucket `i` of the one is bucket
@@ -353,7 +345,7 @@ fn without_points(metric: &Metric) -> Metric {
 fn exponential(native: &NativeBuckets, count: u64, sum: f64) -> ExponentialHistogramDataPoint {
     ExponentialHistogramDataPoint {
         count,
-        sum: Some(sum),
+        sum: known(sum),
         scale: native.schema,
         zero_count: native.zero_count,
         zero_threshold: native.zero_threshold,
@@ -431,7 +423,7 @@ fn attributes(labels: &Labels) -> Vec<KeyValue> {
     labels.iter().map(|(name, value)| attribute(name, value)).collect()
 }
 
-fn attribute(name: &str, value: &str) -> KeyValue {
+pub(super) fn attribute(name: &str, value: &str) -> KeyValue {
     let value = any_value::Value::StringValue(value.to_owned());
     KeyValue {
         key: name.to_owned(),

@@ -1,17 +1,41 @@
 //! OTLP over HTTP: to an OpenTelemetry collector, or to whatever speaks its protocol.
 //!
-//! Sums and histograms are cumulative, with the time at which each series began; native histograms become exponential
-//! ones, and exemplars carry their trace and span. Names stay as they are in Prometheus (`jobs_total`), so that a metric
-//! has the same name however it is collected. A series that vanishes ends with a point that says so
-//! (`NO_RECORDED_VALUE`).
+//! Sums and histograms are cumulative unless [`OtlpConfig::temporality`] says otherwise, with the time at which each series
+//! began; native histograms become exponential ones, and exemplars carry their trace and span. Names stay as they are in
+//! Prometheus (`jobs_total`), so that a metric has the same name however it is collected. A cumulative series or a gauge that
+//! vanishes ends with a point that says so (`NO_RECORDED_VALUE`).
 //!
 //! 429, 502, 503 and 504 are tried again, after the time in `Retry-After` where there is one; any other failure is final,
 //! as the specification asks. Points that a receiver took the request of and did not store (partial success) are
 //! counted in `obskit_push_rejected_samples_total`.
 //!
+//! # Differences instead of totals
+//!
+//! With [`Temporality::Delta`], each round sends of a counter or histogram what was added to it since its last point:
+//!
+//! - A point begins where the one before it ended, the first one where the series began. A series to which nothing was added
+//!   has no point, as the [specification] asks of an SDK; its next one covers that time too. So the points of a series touch,
+//!   which makes them an unbroken sequence by the data model, also for a receiver that makes totals of them again (the
+//!   collector's `deltatocumulative`), and a gap means that points were lost or that the series began anew.
+//! - A total that fell, and a series that was removed and made anew, begin at zero again. Where the buckets of a native
+//!   histogram became coarser in between, the difference is that of the coarser ones.
+//! - A series that vanishes is forgotten, without a point that says so. What is remembered is one state for each series of
+//!   the source.
+//! - Gauges have no differences. An exemplar is sent once.
+//!
+//! What is delivered again because the answer to the first attempt was lost has the same times as before, by which a
+//! receiver can tell; one that adds up whatever comes counts it twice. A request that the queue refuses or that is given up
+//! is lost with the differences in it, where later totals would have made up for it; `obskit_push_dropped_samples_total`
+//! counts the points that the queue refused, `obskit_delivery_dropped_total` the requests that were given up.
+//! [`Pusher::shutdown`] sends what was added last.
+//!
+//! [specification]: https://opentelemetry.io/docs/specs/otel/metrics/sdk/#metricreader
+//!
 //! <https://opentelemetry.io/docs/specs/otlp/#otlphttp>
 
+mod delta;
 mod encode;
+mod requests;
 mod transport;
 
 use std::fmt;
@@ -40,6 +64,8 @@ pub struct OtlpConfig {
     pub max_request_bytes: usize,
     /// How requests are compressed. Default with gzip.
     pub compression: Compression,
+    /// Whether points have totals or differences. Default totals.
+    pub temporality: Temporality,
     /// Where the times of points come from. Default the machine's clock.
     pub clock: Arc<dyn Clock>,
 }
@@ -54,6 +80,25 @@ pub enum Compression {
     None,
 }
 
+/// Whether points have totals or differences, as `OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE` says it.
+///
+/// <https://opentelemetry.io/docs/specs/otel/metrics/sdk_exporters/otlp/#additional-environment-variable-configuration>
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Temporality {
+    /// Counters and histograms have their totals since each series began.
+    #[default]
+    Cumulative,
+    /// Counters and histograms have what was added since the last point of each series.
+    Delta,
+    /// As [`Delta`](Self::Delta), but counters that are observed (in the terms of OpenTelemetry: asynchronous) have their totals.
+    ///
+    /// Counters of a [`Registry`](crate::Registry) are recorded (synchronous): it does not tell those that
+    /// [`absolute`](crate::FloatCounter::absolute) sets from those that are incremented. Those of any other source, and of
+    /// a registry over another recorder, are observed.
+    LowMemory,
+}
+
 impl OtlpConfig {
     /// The defaults, for this resource.
     #[must_use]
@@ -64,6 +109,7 @@ impl OtlpConfig {
             max_points_per_request: 2_000,
             max_request_bytes: 2 << 20,
             compression: Compression::Gzip,
+            temporality: Temporality::Cumulative,
             clock: Arc::new(SystemClock::new()),
         }
     }
@@ -92,6 +138,7 @@ impl fmt::Debug for OtlpConfig {
             .field("max_points_per_request", &self.max_points_per_request)
             .field("max_request_bytes", &self.max_request_bytes)
             .field("compression", &self.compression)
+            .field("temporality", &self.temporality)
             .finish_non_exhaustive()
     }
 }
@@ -144,7 +191,8 @@ pub fn start(
 }
 
 /// Sends all series of `source` to `delivery` once, as they are now, delivers what it can within `deadline` and shuts
-/// `delivery` down. Series do not end with that.
+/// `delivery` down. Series do not end with that. There is no round before it, so differences are those since each series
+/// began.
 ///
 /// # Errors
 ///

@@ -25,7 +25,7 @@ impl Outbox for Kept {
     }
 }
 
-fn read(message: &Message) -> ExportMetricsServiceRequest {
+pub(super) fn read(message: &Message) -> ExportMetricsServiceRequest {
     let mut body = Vec::new();
     if message.headers().any(|header| header == ("Content-Encoding", "gzip")) {
         GzDecoder::new(&message.body()[..]).read_to_end(&mut body).unwrap();
@@ -35,7 +35,7 @@ fn read(message: &Message) -> ExportMetricsServiceRequest {
     ExportMetricsServiceRequest::decode(&*body).unwrap()
 }
 
-fn metrics(encoder: &mut Encoder, at: i64) -> Vec<Metric> {
+pub(super) fn metrics(encoder: &mut Encoder, at: i64) -> Vec<Metric> {
     let mut kept = Kept::default();
     encoder.round(Timestamp::from_millis(at), Round::Regular, &mut kept);
     let requests = kept.0.iter().map(|(message, _)| read(message));
@@ -44,11 +44,11 @@ fn metrics(encoder: &mut Encoder, at: i64) -> Vec<Metric> {
     scopes.flat_map(|scope| scope.metrics).collect()
 }
 
-fn named<'a>(metrics: &'a [Metric], name: &str) -> &'a Metric {
+pub(super) fn named<'a>(metrics: &'a [Metric], name: &str) -> &'a Metric {
     metrics.iter().find(|metric| metric.name == name).unwrap_or_else(|| panic!("{name}"))
 }
 
-fn numbers(metric: &Metric) -> &[NumberDataPoint] {
+pub(super) fn numbers(metric: &Metric) -> &[NumberDataPoint] {
     match metric.data.as_ref().unwrap() {
         Data::Sum(sum) => &sum.data_points,
         Data::Gauge(gauge) => &gauge.data_points,
@@ -57,7 +57,7 @@ fn numbers(metric: &Metric) -> &[NumberDataPoint] {
 }
 
 /// A registry whose series begin at 2 s, and the clock that it has.
-fn registry(config: RegistryConfig) -> (Registry, Arc<ManualClock>) {
+pub(super) fn registry(config: RegistryConfig) -> (Registry, Arc<ManualClock>) {
     let clock = Arc::new(ManualClock::at(Timestamp::from_millis(2_000)));
     (Registry::with_clock(config, Arc::clone(&clock) as _), clock)
 }
