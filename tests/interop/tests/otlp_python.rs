@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use interop::python;
-use obskit::config::OtlpProtocol;
+use obskit::config::{OtlpProtocol, Temporality};
 use obskit::logs::LogOutput;
 use obskit::model::Context;
 use serde_json::{Value, json};
@@ -100,7 +100,7 @@ async fn python_reads_spans_logs_and_metrics_with_their_ids_parents_and_values()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn python_reads_the_same_by_grpc() {
+async fn python_reads_the_same_by_grpc_and_metrics_as_differences() {
     check(true).await;
 }
 
@@ -126,6 +126,8 @@ async fn check(is_grpc: bool) {
             let protocol = is_grpc.then_some(OtlpProtocol::Grpc);
             settings.otlp.traces_protocol = protocol;
             settings.otlp.metrics_protocol = protocol;
+            settings.otlp.metrics_temporality =
+                if is_grpc { Temporality::Delta } else { Temporality::Cumulative };
             settings.otlp.logs.protocol = protocol;
             settings.service.version = Some(String::from("1.4.2"));
             settings.shutdown_deadline = Duration::from_secs(30);
@@ -145,7 +147,7 @@ async fn check(is_grpc: bool) {
     }
     spans_have_their_parents(&received, &lines);
     logs_have_the_ids_of_their_spans(&received, &lines);
-    metrics_have_their_values(&received);
+    metrics_have_their_values(&received, if is_grpc { "DELTA" } else { "CUMULATIVE" });
 }
 
 /// The one that has these members.
@@ -207,8 +209,8 @@ fn logs_have_the_ids_of_their_spans(received: &[Value], lines: &Lines) {
     assert!(failed["attributes"]["exception.type"].as_str().is_some_and(|name| !name.is_empty()));
 }
 
-fn metrics_have_their_values(received: &[Value]) {
-    // Each is pushed at its interval and at the end: what counts is the last that came.
+fn metrics_have_their_values(received: &[Value], temporality: &str) {
+    // Each is pushed at its interval and at the end: what counts is the last that came. A difference comes once.
     let last: BTreeMap<&str, &Value> = received
         .iter()
         .filter(|one| one["signal"] == "metric")
@@ -217,7 +219,7 @@ fn metrics_have_their_values(received: &[Value]) {
     let orders = last["orders_total"];
     assert_eq!(orders["type"], "sum");
     assert_eq!((orders["value"].as_f64(), &orders["monotonic"]), (Some(3.0), &json!(true)));
-    assert_eq!(orders["temporality"], "AGGREGATION_TEMPORALITY_CUMULATIVE");
+    assert_eq!(orders["temporality"], format!("AGGREGATION_TEMPORALITY_{temporality}"));
     assert_eq!(orders["attributes"], json!({"kind": "express"}));
     assert_eq!((&last["stock"]["type"], &last["stock"]["value"]), (&json!("gauge"), &json!(2.5)));
     let charges = last["charge_seconds"];

@@ -25,7 +25,7 @@ pub use logging::{
     Colors, LogFormat, LogSettings, OperationSettings, Redaction, RedactionSettings, TraceSettings,
 };
 pub(crate) use otlp::OtlpTarget;
-pub use otlp::{Compression, OtlpLogSettings, OtlpProtocol, OtlpSettings};
+pub use otlp::{Compression, OtlpLogSettings, OtlpProtocol, OtlpSettings, Temporality};
 pub(crate) use outputs::OTLP_LOGS;
 pub use outputs::{
     FileOutputSettings, HttpOutputSettings, LogOutputSettings, OutputFraming, OutputKind,

@@ -59,6 +59,8 @@ pub struct OtlpSettings {
     pub metrics_tls: TlsSettings,
     /// How exports of metrics are compressed; with gzip.
     pub metrics_compression: Compression,
+    /// Whether metrics are exported as totals or as differences; as totals.
+    pub metrics_temporality: Temporality,
     /// How often metrics are exported; 60 s.
     pub metrics_interval: Duration,
     /// Log lines.
@@ -84,6 +86,19 @@ pub enum Compression {
     Gzip,
     /// Not at all.
     None,
+}
+
+/// Whether metrics are sent as totals or as differences.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Temporality {
+    /// Counters and histograms have their totals since each series began.
+    #[default]
+    Cumulative,
+    /// Counters and histograms have what was added since the last point of each series.
+    Delta,
+    /// As `Delta`, but counters that are observed have their totals: those of a registry over another recorder.
+    LowMemory,
 }
 
 /// Log lines by OTLP; nothing is exported without an endpoint here or in [`OtlpSettings`].
@@ -135,6 +150,7 @@ impl Default for OtlpSettings {
             metrics_timeout: None,
             metrics_tls: TlsSettings::default(),
             metrics_compression: Compression::Gzip,
+            metrics_temporality: Temporality::Cumulative,
             metrics_interval: Duration::from_secs(60),
             logs: OtlpLogSettings::default(),
         }
@@ -183,6 +199,7 @@ impl fmt::Debug for OtlpSettings {
             .field("metrics_timeout", &self.metrics_timeout)
             .field("metrics_tls", &self.metrics_tls)
             .field("metrics_compression", &self.metrics_compression)
+            .field("metrics_temporality", &self.metrics_temporality)
             .field("metrics_interval", &self.metrics_interval)
             .field("logs", &self.logs)
             .finish()
@@ -247,6 +264,16 @@ pub(super) fn protocol(text: &str) -> Result<OtlpProtocol, Expected> {
         "grpc" => Ok(OtlpProtocol::Grpc),
         "http/protobuf" => Ok(OtlpProtocol::HttpProtobuf),
         _ => Err(String::from("grpc or http/protobuf")),
+    }
+}
+
+/// Whether metrics are sent as totals or as differences.
+pub(super) fn temporality(text: &str) -> Result<Temporality, Expected> {
+    match text.trim().to_ascii_lowercase().as_str() {
+        "cumulative" => Ok(Temporality::Cumulative),
+        "delta" => Ok(Temporality::Delta),
+        "lowmemory" => Ok(Temporality::LowMemory),
+        _ => Err(String::from("cumulative, delta or lowmemory")),
     }
 }
 

@@ -237,6 +237,22 @@ fn metrics_and_spans_are_exported_by_otlp_unless_the_variable_names_others() {
 }
 
 #[test]
+fn the_temporality_of_metrics_is_read_in_any_case() {
+    const VARIABLE: &str = "OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE";
+    for (given, expected) in [
+        ("cumulative", Temporality::Cumulative),
+        ("Delta", Temporality::Delta),
+        ("LOWMEMORY", Temporality::LowMemory),
+    ] {
+        let settings = environment(&[(VARIABLE, given)]).unwrap();
+        assert_eq!(settings.otlp.metrics_temporality, expected, "{given}");
+    }
+    let error = environment(&[(VARIABLE, "low_memory")]).unwrap_err().to_string();
+    assert!(error.contains(VARIABLE), "{error}");
+    assert!(error.contains("expected cumulative, delta or lowmemory"), "{error}");
+}
+
+#[test]
 fn where_log_lines_are_sent_is_read_from_the_usual_variables() {
     let settings = environment(&[
         ("OTEL_LOGS_EXPORTER", "none"),

@@ -134,7 +134,7 @@ fn otlp(
 ) -> Result<Option<Pusher>, StartError> {
     use obs_metrics::push::otlp;
 
-    use crate::config::{Compression, OtlpTarget};
+    use crate::config::{Compression, OtlpTarget, Temporality};
 
     const NAME: &str = "otlp_metrics";
     let from = &settings.otlp;
@@ -153,6 +153,11 @@ fn otlp(
     }
     let mut config = otlp::OtlpConfig::new(resource.clone());
     config.interval = from.metrics_interval;
+    config.temporality = match from.metrics_temporality {
+        Temporality::Cumulative => otlp::Temporality::Cumulative,
+        Temporality::Delta => otlp::Temporality::Delta,
+        Temporality::LowMemory => otlp::Temporality::LowMemory,
+    };
     let compression = match from.metrics_compression {
         Compression::Gzip => otlp::Compression::Gzip,
         Compression::None => otlp::Compression::None,

@@ -144,6 +144,10 @@ settings! {
     "How exports of metrics are compressed: gzip or none.",
     |s, text| s.otlp.metrics_compression = compression(text)?;
 
+    "otlp.metrics_temporality", ["OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE"], "cumulative",
+    "Whether points have totals or what was added since the last one: cumulative, delta, or lowmemory: delta except of counters that are observed.",
+    |s, text| s.otlp.metrics_temporality = otlp::temporality(text)?;
+
     "otlp.metrics_interval", ["OTEL_METRIC_EXPORT_INTERVAL"], "60s",
     "How often metrics are pushed by OTLP; the variable is in milliseconds.",
     |s, text| s.otlp.metrics_interval = duration_within(text, 100 * MILLISECOND, DAY)?, via milliseconds;
