@@ -185,4 +185,6 @@ pub use sampling::{LinkedTraces, TailConfig, TailSampler};
 pub use sampling::{Sampler, Sampling};
 pub use sent::Sent;
 pub use task::{carry, carry_fn, spawn, spawn_blocking, spawn_in, spawn_local, trace_async};
-pub use traces::{FinishedSpan, FinishedSpans, SpanInTrace, SpanQuery, Trace};
+pub use traces::{
+    EventInSpan, FinishedSpan, FinishedSpans, LinkedSpan, SpanInTrace, SpanQuery, Trace,
+};

@@ -26,7 +26,7 @@ pub(super) fn span_data(
     let mut parts = Parts { name: head.place.name().into(), ..Parts::default() };
     parts.attributes.push(KeyValue::new("target", head.place.target()));
     for (of, value) in batch.values.given(head.values()) {
-        if let Some(name) = name_of(of, head.place) {
+        if let Some(name) = name_of(of, Some(head.place)) {
             parts.put(name, value);
         }
     }
@@ -41,15 +41,20 @@ pub(super) fn span_data(
     }
     let mut links = SpanLinks::default();
     links.dropped_count = head.story.dropped_links;
-    links.links.extend(batch.links_of(head).iter().map(|(trace, span)| {
+    links.links.extend(batch.links_of(head).iter().map(|link| {
         let context = SpanContext::new(
-            TraceId::from(trace.get()),
-            SpanId::from(span.get()),
+            TraceId::from(link.trace.get()),
+            SpanId::from(link.span.get()),
             TraceFlags::default(),
             false,
             TraceState::default(),
         );
-        Link::new(context, Vec::new(), 0)
+        let values = batch.values.given(link.values.0 as usize..link.values.1 as usize);
+        let named = values.filter_map(|(of, value)| match of {
+            Given::Named(name) => Some(KeyValue::new(name.to_owned(), attribute(value))),
+            Given::Field(_) | Given::Context(_) => None,
+        });
+        Link::new(context, named.collect(), 0)
     }));
     let ids = head.ids;
     SpanData {
@@ -139,14 +144,15 @@ impl Parts {
 
     fn event(&mut self, head: &EventHead, values: &RawFields) -> Event {
         let mut name: Option<Cow<'static, str>> = None;
-        let mut attributes = vec![
-            KeyValue::new("level", head.place.level().as_str()),
-            KeyValue::new("target", head.place.target()),
-        ];
+        let mut attributes = Vec::with_capacity(4);
+        if let Some(place) = head.place {
+            attributes.push(KeyValue::new("level", place.level().as_str()));
+            attributes.push(KeyValue::new("target", place.target()));
+        }
         for (of, value) in values.given(head.values.0 as usize..head.values.1 as usize) {
             let Some(field) = name_of(of, head.place) else { continue };
             match (&*field, value) {
-                ("message", value) => name = Some(text(value).into()),
+                ("message", value) if name.is_none() => name = Some(text(value).into()),
                 // An event that has an error in place of a message is about that error.
                 ("error", GivenValue::Text { kept, .. }) if name.is_none() => {
                     name = Some("exception".into());
@@ -154,7 +160,7 @@ impl Parts {
                     put(&mut attributes, KeyValue::new(EXCEPTION_MESSAGE, kept.to_owned()));
                     put(&mut attributes, KeyValue::new("error", kept.to_owned()));
                 }
-                (EXCEPTION_MESSAGE | EXCEPTION_STACKTRACE, value) => {
+                (EXCEPTION_MESSAGE | EXCEPTION_STACKTRACE, value) if head.place.is_some() => {
                     let pair = KeyValue::new(field, attribute(value));
                     put(&mut self.attributes, pair.clone());
                     put(&mut attributes, pair);
@@ -162,7 +168,8 @@ impl Parts {
                 _ => put(&mut attributes, KeyValue::new(field, attribute(value))),
             }
         }
-        let name = name.unwrap_or_else(|| head.place.name().into());
+        let name = name.or_else(|| head.place.map(|place| place.name().into()));
+        let name = name.unwrap_or_default();
         Event::new(name, time(head.at), attributes, 0)
     }
 
@@ -184,9 +191,9 @@ fn put(attributes: &mut Vec<KeyValue>, attribute: KeyValue) {
     }
 }
 
-fn name_of(of: Given<'_>, place: &'static Metadata<'static>) -> Option<Cow<'static, str>> {
+fn name_of(of: Given<'_>, place: Option<&'static Metadata<'static>>) -> Option<Cow<'static, str>> {
     match of {
-        Given::Field(index) => place.fields().iter().nth(index).map(|field| field.name().into()),
+        Given::Field(index) => place?.fields().iter().nth(index).map(|field| field.name().into()),
         Given::Named(name) => Some(name.to_owned().into()),
         // OK because the ids of the context stand on the request's span, and in the log.
         Given::Context(_) => None,

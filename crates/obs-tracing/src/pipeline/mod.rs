@@ -248,7 +248,7 @@ impl Pipeline {
             event.record(&mut EventVisitor(RawVisitor { rules, raw }));
             self.spans.with(key, |state| {
                 state.failed |= *place.level() == Level::ERROR;
-                state.story.add_event(place, at, raw);
+                state.story.add_event(Some(place), at, raw);
             });
         });
     }
@@ -345,9 +345,9 @@ impl Pipeline {
         let state = last.state();
         let measure = |began| self.events.clock.monotonic().saturating_sub(began);
         let took = state.began.map(|began| took.unwrap_or_else(|| measure(began)));
+        let (place, failed) = (state.metadata, state.failed);
         let recorder = self.recorder.as_ref().filter(|_| state.is_kept);
         let lost = recorder.zip(took).map(|(recorder, took)| recorder.close(state, took, closing));
-        let (place, failed) = (state.metadata, state.failed);
         let parent = self.spans.close(last);
         // OK because the span is gone: a recorder of metrics may itself log.
         if let Some(lost) = lost {
@@ -432,13 +432,15 @@ impl Subscriber for Pipeline {
     }
 
     fn record_follows_from(&self, id: &Id, follows: &Id) {
-        #[cfg(feature = "otlp")]
-        if SpanKey::of(id).is_exported()
-            && let Some(ids) = self.spans.with(SpanKey::of(follows), |state| state.ids)
+        if self.recorder.is_some()
+            && let Some(to) = self.spans.with(SpanKey::of(follows), |state| state.ids)
         {
-            self.spans.with(SpanKey::of(id), |state| state.story.add_link((ids.trace, ids.span)));
+            self.spans.with(SpanKey::of(id), |state| {
+                if state.is_kept {
+                    state.story.add_link(to.trace, to.span, &RawFields::default());
+                }
+            });
         }
-        let _ = (id, follows);
     }
 
     fn event(&self, event: &Event<'_>) {

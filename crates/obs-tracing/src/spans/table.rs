@@ -17,7 +17,6 @@ use super::life::Life;
 use crate::fields::keys::keys_of;
 use crate::fields::{FieldBuffer, FieldRules, RawFields, RawVisitor};
 use crate::inflight::Activity;
-#[cfg(feature = "otlp")]
 use crate::traces::Story;
 
 /// Slots of the first page; each page has twice as many as the one before.
@@ -113,8 +112,7 @@ pub(crate) struct SpanState {
     rendered: FieldBuffer,
     /// The others as they were given, if something is kept of the span when it closes.
     settled: RawFields,
-    /// What happened in it, if it is exported.
-    #[cfg(feature = "otlp")]
+    /// What happened in it: its events if it is exported, and its links if something is kept of it.
     pub(crate) story: Story,
     /// The span that stands for it where OpenTelemetry's own calls look for it.
     #[cfg(feature = "otlp")]
@@ -153,12 +151,12 @@ impl SpanState {
             self.rendered.clear();
             self.settled.clear();
         }
+        if !self.story.is_empty() {
+            self.story.clear();
+        }
         #[cfg(feature = "otlp")]
         {
             self.stand_in = None;
-            if !self.story.is_empty() {
-                self.story.clear();
-            }
         }
     }
 
@@ -200,6 +198,12 @@ impl SpanState {
         if self.is_kept {
             self.settled.put_named(name, value);
         }
+    }
+
+    /// Adds values to what is kept of the span, when it closes.
+    #[cfg(feature = "otlp")]
+    pub(crate) fn add_last(&mut self, values: &RawFields) {
+        self.raw.append(values);
     }
 
     /// Adds values that the span got later.
@@ -448,7 +452,6 @@ impl Slot {
                 raw: RawFields::default(),
                 rendered: FieldBuffer::default(),
                 settled: RawFields::default(),
-                #[cfg(feature = "otlp")]
                 story: Story::default(),
                 #[cfg(feature = "otlp")]
                 stand_in: None,

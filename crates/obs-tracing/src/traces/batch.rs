@@ -4,8 +4,7 @@ use std::ops::Range;
 
 use tracing_core::Metadata;
 
-#[cfg(feature = "otlp")]
-use super::story::{EventHead, Link};
+use super::story::{EventHead, LinkHead};
 use crate::fields::RawFields;
 use crate::spans::SpanState;
 use crate::spans::ids::SpanIds;
@@ -25,7 +24,6 @@ pub(crate) struct SpanHead {
     /// Whether it reported an error.
     pub(crate) failed: bool,
     values: (u32, u32),
-    #[cfg(feature = "otlp")]
     pub(crate) story: StoryHead,
     /// Why it is exported, if head sampling did not take it.
     #[cfg(feature = "otlp")]
@@ -69,8 +67,15 @@ impl Room {
     }
 }
 
+/// How much is kept of the story of a span.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Told {
+    All,
+    /// How many events and links there were.
+    Counts,
+}
+
 /// Where the story of a span stands in its batch.
-#[cfg(feature = "otlp")]
 #[derive(Clone, Copy, Default)]
 pub(crate) struct StoryHead {
     events: (u32, u32),
@@ -96,10 +101,8 @@ impl SpanHead {
 pub(crate) struct SpanBatch {
     pub(crate) heads: Vec<SpanHead>,
     pub(crate) values: RawFields,
-    #[cfg(feature = "otlp")]
     events: Vec<EventHead>,
-    #[cfg(feature = "otlp")]
-    links: Vec<Link>,
+    links: Vec<LinkHead>,
 }
 
 impl SpanBatch {
@@ -110,27 +113,20 @@ impl SpanBatch {
 
     /// How many bytes the events and links hold on to, without their values.
     fn told(&self) -> usize {
-        #[cfg(feature = "otlp")]
-        let told = self.events.capacity() * size_of::<EventHead>()
-            + self.links.capacity() * size_of::<Link>();
-        #[cfg(not(feature = "otlp"))]
-        let told = 0;
-        told
+        bytes_told(self.events.capacity(), self.links.capacity())
     }
 
     pub(crate) fn clear(&mut self) {
         self.heads.clear();
         self.values.clear();
-        #[cfg(feature = "otlp")]
-        {
-            self.events.clear();
-            self.links.clear();
-        }
+        self.events.clear();
+        self.links.clear();
     }
 
     /// How many bytes the spans take.
     pub(crate) fn used(&self) -> usize {
-        self.heads.len() * size_of::<SpanHead>() + self.values.bytes()
+        let told = bytes_told(self.events.len(), self.links.len());
+        self.heads.len() * size_of::<SpanHead>() + self.values.bytes() + told
     }
 
     /// Adds a span that is closing, unless the batch would then hold on to more than it may.
@@ -168,7 +164,6 @@ impl SpanBatch {
             duration,
             failed: span.failed,
             values,
-            #[cfg(feature = "otlp")]
             story: StoryHead::default(),
             #[cfg(feature = "otlp")]
             kept: None,
@@ -178,7 +173,6 @@ impl SpanBatch {
 }
 
 /// Spans with what happened in them.
-#[cfg(feature = "otlp")]
 impl SpanBatch {
     /// Adds a span that is closing with its story, as [`SpanBatch::push`] does.
     pub(crate) fn push_with_story(
@@ -188,40 +182,84 @@ impl SpanBatch {
         duration: u64,
         room: Room,
     ) -> bool {
+        if span.story.is_empty() {
+            return span.metadata.is_some() && self.push(span, start, duration, room);
+        }
+        self.push_told(span, start, duration, room, Told::All)
+    }
+
+    /// Adds a span that is closing with as much of its story, which is not empty.
+    pub(crate) fn push_told(
+        &mut self,
+        span: &SpanState,
+        start: u64,
+        duration: u64,
+        room: Room,
+        told: Told,
+    ) -> bool {
         let story = &span.story;
-        // OK because a story is bounded, so that the batch exceeds its limit by little.
-        let told =
-            story.events.len() * size_of::<EventHead>() + story.links.len() * size_of::<Link>();
-        let limit = room.limit.saturating_sub(story.values.bytes() + told);
-        let room = Room { limit, ..room };
-        if span.metadata.is_none() || !self.push(span, start, duration, room) {
+        // The values are those of both, so that they go together.
+        let (events, links) = match told {
+            Told::All => (&*story.events, &*story.links),
+            Told::Counts => (&[][..], &[][..]),
+        };
+        if span.metadata.is_none()
+            || !self.make_room(span, events.len(), links.len(), room)
+            || !self.push(span, start, duration, room)
+        {
             return false;
         }
-        if story.is_empty() && story.dropped_events == 0 {
-            return true;
-        }
         let moved = self.values.len() as u32;
-        // OK because there is no bound here that it could not be within.
-        let _ = self.values.make_room(&[&story.values], room.step, usize::MAX);
-        self.values.append(&story.values);
-        let (events, links) = (self.events.len() as u32, self.links.len() as u32);
-        self.events.extend(story.events.iter().map(|event| EventHead {
-            values: (event.values.0 + moved, event.values.1 + moved),
-            ..*event
-        }));
-        self.links.extend_from_slice(&story.links);
+        if told == Told::All {
+            self.values.append(&story.values);
+        }
+        let (first_event, first_link) = (self.events.len() as u32, self.links.len() as u32);
+        let shift = |(from, to): (u32, u32)| (from + moved, to + moved);
+        self.events
+            .extend(events.iter().map(|event| EventHead { values: shift(event.values), ..*event }));
+        self.links
+            .extend(links.iter().map(|link| LinkHead { values: shift(link.values), ..*link }));
+        let left_out = |all: usize, kept: usize| (all - kept) as u32;
         if let Some(head) = self.heads.last_mut() {
             head.story = StoryHead {
-                events: (events, self.events.len() as u32),
-                links: (links, self.links.len() as u32),
-                dropped_events: story.dropped_events,
-                dropped_links: story.dropped_links,
+                events: (first_event, self.events.len() as u32),
+                links: (first_link, self.links.len() as u32),
+                dropped_events: story.dropped_events + left_out(story.events.len(), events.len()),
+                dropped_links: story.dropped_links + left_out(story.links.len(), links.len()),
             };
         }
         true
     }
 
+    /// Makes room for one more span with so many events and links and, if there are any, their values, unless the batch
+    /// would then hold on to more than it may.
+    fn make_room(
+        &mut self,
+        span: &SpanState,
+        events: usize,
+        links: usize,
+        Room { limit, step }: Room,
+    ) -> bool {
+        let step = step.max(self.capacity() / 16);
+        let heads = grown(&self.heads, 1, step);
+        let (events_held, links_held) =
+            (grown(&self.events, events, step), grown(&self.links, links, step));
+        let held = heads * size_of::<SpanHead>() + bytes_told(events_held, links_held);
+        let Some(left) = limit.checked_sub(held) else { return false };
+        let [first, second] = span.given();
+        let all = [first, second, &span.story.values];
+        let values = if events + links > 0 { &all[..] } else { &all[..2] };
+        if !self.values.make_room(values, step, left) {
+            return false;
+        }
+        self.heads.reserve_exact(heads - self.heads.len());
+        self.events.reserve_exact(events_held - self.events.len());
+        self.links.reserve_exact(links_held - self.links.len());
+        true
+    }
+
     /// Adds the spans of another batch, which are kept for this reason.
+    #[cfg(feature = "otlp")]
     pub(crate) fn extend(&mut self, other: &Self, kept: Kept) {
         let moved = self.values.len() as u32;
         let (events, links) = (self.events.len() as u32, self.links.len() as u32);
@@ -233,7 +271,9 @@ impl SpanBatch {
                 .iter()
                 .map(|event| EventHead { values: shift(event.values, moved), ..*event }),
         );
-        self.links.extend_from_slice(&other.links);
+        self.links.extend(
+            other.links.iter().map(|link| LinkHead { values: shift(link.values, moved), ..*link }),
+        );
         self.heads.extend(other.heads.iter().map(|head| SpanHead {
             values: shift(head.values, moved),
             story: StoryHead {
@@ -253,8 +293,22 @@ impl SpanBatch {
     }
 
     /// The links of a span of the batch.
-    pub(crate) fn links_of(&self, head: &SpanHead) -> &[Link] {
+    pub(crate) fn links_of(&self, head: &SpanHead) -> &[LinkHead] {
         let (from, to) = head.story.links;
         &self.links[from as usize..to as usize]
     }
+}
+
+/// How much room there should be in all for `more` than there is: what there is, if they fit, else a step more.
+fn grown<T>(of: &Vec<T>, more: usize, step: usize) -> usize {
+    if of.capacity() - of.len() >= more {
+        of.capacity()
+    } else {
+        of.len() + more.max(step / size_of::<T>())
+    }
+}
+
+/// How many bytes so many events and links take, without their values.
+const fn bytes_told(events: usize, links: usize) -> usize {
+    events * size_of::<EventHead>() + links * size_of::<LinkHead>()
 }

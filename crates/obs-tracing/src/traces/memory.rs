@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 
-use super::batch::{Room, SpanBatch};
+use super::batch::{Room, SpanBatch, Told};
 use crate::pipeline::shard;
 use crate::spans::SpanState;
 
@@ -52,17 +52,48 @@ impl SpanMemory {
 
     /// Keeps a span that is closing.
     pub(crate) fn keep(&self, span: &SpanState, start: u64, duration: u64) -> Forgotten {
+        if !span.story.is_empty() {
+            return self.keep_with_story(span, start, duration);
+        }
+        self.push(|part, room| part.push(span, start, duration, room))
+    }
+
+    /// Keeps a span in which something happened; what happened is only counted if it does not fit into a part.
+    #[cold]
+    fn keep_with_story(&self, span: &SpanState, start: u64, duration: u64) -> Forgotten {
+        let add = |part: &mut SpanBatch, room: Room, told: Told| {
+            part.push_told(span, start, duration, room, told)
+        };
+        let room = Room::of(self.part_bytes);
+        let mut part = self.filling[shard::of(self.filling.len())].lock();
+        if add(&mut part, room, Told::All) {
+            return Forgotten::default();
+        }
+        // A part is only full if the next one has room: stories that no part has room for would empty the memory.
+        let mut next = SpanBatch::default();
+        if !part.heads.is_empty() && add(&mut next, room, Told::All) {
+            let full = std::mem::replace(&mut *part, next);
+            let (_, evicted) = self.put_away(full);
+            return Forgotten { evicted, too_large: false };
+        }
+        drop(part);
+        self.push(|part, room| add(part, room, Told::Counts))
+    }
+
+    /// Adds a span to the part that this thread fills, or to the next one.
+    #[inline(always)]
+    fn push(&self, add: impl Fn(&mut SpanBatch, Room) -> bool) -> Forgotten {
         let shard = shard::of(self.filling.len());
         let room = Room::of(self.part_bytes);
         let mut part = self.filling[shard].lock();
         let mut forgotten = Forgotten::default();
-        if part.push(span, start, duration, room) {
+        if add(&mut part, room) {
             return forgotten;
         }
         if !part.heads.is_empty() {
             let full = std::mem::take(&mut *part);
             (*part, forgotten.evicted) = self.put_away(full);
-            if part.push(span, start, duration, room) {
+            if add(&mut part, room) {
                 return forgotten;
             }
         }

@@ -2,9 +2,11 @@
 
 mod batch;
 mod memory;
-mod search;
 #[cfg(feature = "otlp")]
+mod said;
+mod search;
 mod story;
+mod told;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -25,9 +27,13 @@ use crate::spans::SpanState;
 #[cfg(feature = "otlp")]
 pub(crate) use batch::{Kept, Room, SpanBatch, SpanHead};
 pub(crate) use memory::{Forgotten, MIN_BYTES, SpanMemory};
+#[cfg(feature = "otlp")]
+use said::Said;
 pub use search::{FinishedSpan, FinishedSpans, SpanInTrace, SpanQuery, Trace};
 #[cfg(feature = "otlp")]
-pub(crate) use story::{EventHead, Story};
+pub(crate) use story::EventHead;
+pub(crate) use story::Story;
+pub use told::{EventInSpan, LinkedSpan};
 
 /// Keeps what is kept of the spans of one pipeline.
 pub(crate) struct Recorder {
@@ -123,18 +129,17 @@ impl Recorder {
     }
 
     /// Takes what is kept of a span that is closing after `took`.
-    pub(crate) fn close(&self, span: &SpanState, took: Duration, closing: Closing) -> Lost {
+    pub(crate) fn close(&self, span: &mut SpanState, took: Duration, closing: Closing) -> Lost {
         let mut lost = Lost::default();
         let Some(began) = span.began else { return lost };
         let duration = took.as_nanos() as u64;
         let start = self.clock.unix_nanoseconds(began);
-        if let Some(memory) = &self.memory {
-            lost.forgotten = memory.keep(span, start, duration);
-        }
         #[cfg(feature = "otlp")]
         if closing.exported
             && let Some(queue) = &self.export
         {
+            // The export has what was said as it was said.
+            let said = closing.said.as_deref().filter(|_| self.memory.is_some()).map(Said::of);
             match &self.tail {
                 _ if span.ids.sampled => {
                     lost.refused = queue.0.push(span, start, duration, closing.said);
@@ -144,8 +149,14 @@ impl Recorder {
                 }
                 None => {}
             }
+            if let Some(said) = said {
+                said.add_to(span);
+            }
         }
         let _ = closing;
+        if let Some(memory) = &self.memory {
+            lost.forgotten = memory.keep(span, start, duration);
+        }
         lost
     }
 }

@@ -13,6 +13,7 @@ use obs_model::{FieldValue, SpanId, Timestamp, TraceId};
 
 use super::batch::{SpanBatch, SpanHead};
 use super::memory::SpanMemory;
+use super::told::{self, EventInSpan, LinkedSpan};
 use crate::fields::keys::{FieldKind, IdField, keys_of};
 use crate::fields::{FieldBuffer, FieldRules, field_value};
 #[cfg(feature = "otlp")]
@@ -103,6 +104,17 @@ pub struct FinishedSpan {
     pub failed: bool,
     /// Its own fields, and the ids of the context in which it opened, under the names that they have in a line.
     pub fields: Vec<(Cow<'static, str>, FieldValue)>,
+    /// What happened within it, as far as the export has it: of a span that is sampled every event at a level that is
+    /// logged, of one that tail sampling may keep those at its level. What else was logged in it is in the memory of lines,
+    /// see [`Trace::add_lines`].
+    pub events: Vec<EventInSpan>,
+    /// The spans that it is linked to.
+    pub links: Vec<LinkedSpan>,
+    /// How many more events there were: 128 at most are kept of a span, with 64 KiB of values, and those that do not fit
+    /// into a 64th of the memory are left out.
+    pub dropped_events: u32,
+    /// How many more links there were, within the same bounds.
+    pub dropped_links: u32,
 }
 
 /// One span of a trace.
@@ -171,7 +183,8 @@ impl FinishedSpans {
     #[must_use]
     pub fn find(&self, query: &SpanQuery) -> Vec<FinishedSpan> {
         let parts = self.memory.parts();
-        let found = self.among(&parts, query).map(|(_, head, fields)| owned(head, &fields));
+        let found = self.among(&parts, query);
+        let found = found.map(|(part, head, fields)| self.owned(part, head, &fields));
         found.take(query.limit).collect()
     }
 
@@ -200,7 +213,8 @@ impl FinishedSpans {
 
     /// Sends the spans that meet `query` to a collector, once, the oldest first, and waits for `deadline` at most until
     /// they have arrived: on demand, whether their traces are sampled or not. A collector that had them before knows them
-    /// by their ids. Events and links of spans are not kept, and so are not among it.
+    /// by their ids. They are sent as the export sends them, with the events and links that they have; what was logged in
+    /// spans that are not exported is in the memory of lines, which is sent apart.
     ///
     /// `service` is the resource of the spans; it needs a current tokio runtime. Of `to` what says where and how counts,
     /// not what says which traces.
@@ -237,6 +251,26 @@ impl FinishedSpans {
         part.values.render_range(head.values(), &mut fields, &keys, rules);
         part.values.render_others(head.values(), &mut fields, rules);
         fields
+    }
+
+    fn owned(&self, part: &SpanBatch, head: &SpanHead, fields: &FieldBuffer) -> FinishedSpan {
+        FinishedSpan {
+            name: head.place.name(),
+            target: head.place.target(),
+            trace: head.ids.trace,
+            span: head.ids.span,
+            parent: head.ids.parent.map(|parent| parent.span),
+            has_remote_parent: head.ids.parent.is_some_and(|parent| parent.remote),
+            sampled: head.ids.sampled,
+            start: timestamp(head.start),
+            duration: Duration::from_nanos(head.duration),
+            failed: head.failed,
+            fields: pairs(fields),
+            events: told::events(part, head, &self.rules),
+            links: told::links(part, head, &self.rules),
+            dropped_events: head.story.dropped_events,
+            dropped_links: head.story.dropped_links,
+        }
     }
 }
 
@@ -282,29 +316,18 @@ fn contains(text: &[u8], wanted: &[u8]) -> bool {
     wanted.is_empty() || text.windows(wanted.len()).any(|part| part.eq_ignore_ascii_case(wanted))
 }
 
-fn timestamp(nanoseconds: u64) -> Timestamp {
+pub(super) fn timestamp(nanoseconds: u64) -> Timestamp {
     Timestamp::from_millis((nanoseconds / 1_000_000) as i64)
 }
 
-fn owned(head: &SpanHead, fields: &FieldBuffer) -> FinishedSpan {
-    let fields = fields.all_pairs().filter_map(|(key, value)| {
+/// Rendered fields by their names.
+pub(super) fn pairs(fields: &FieldBuffer) -> Vec<(Cow<'static, str>, FieldValue)> {
+    let pairs = fields.all_pairs().filter_map(|(key, value)| {
         let key: String = serde_json::from_slice(key).ok()?;
         let value: serde_json::Value = serde_json::from_slice(value).ok()?;
         Some((Cow::Owned(key), field_value(&value).unwrap_or_else(|| value.to_string().into())))
     });
-    FinishedSpan {
-        name: head.place.name(),
-        target: head.place.target(),
-        trace: head.ids.trace,
-        span: head.ids.span,
-        parent: head.ids.parent.map(|parent| parent.span),
-        has_remote_parent: head.ids.parent.is_some_and(|parent| parent.remote),
-        sampled: head.ids.sampled,
-        start: timestamp(head.start),
-        duration: Duration::from_nanos(head.duration),
-        failed: head.failed,
-        fields: fields.collect(),
-    }
+    pairs.collect()
 }
 
 /// Puts every span after its parent, and those of one parent in the order of their starts.
