@@ -175,6 +175,7 @@ impl SpanBatch {
 /// Spans with what happened in them.
 impl SpanBatch {
     /// Adds a span that is closing with its story, as [`SpanBatch::push`] does.
+    #[cfg(feature = "otlp")]
     pub(crate) fn push_with_story(
         &mut self,
         span: &SpanState,
@@ -198,7 +199,6 @@ impl SpanBatch {
         told: Told,
     ) -> bool {
         let story = &span.story;
-        // The values are those of both, so that they go together.
         let (events, links) = match told {
             Told::All => (&*story.events, &*story.links),
             Told::Counts => (&[][..], &[][..]),

@@ -139,6 +139,22 @@ async fn a_trace_is_a_tree_of_its_finished_spans() {
 }
 
 #[test]
+fn a_span_that_nobody_exports_keeps_the_spans_that_it_is_linked_to() {
+    let (pipeline, finished, _) = remembering(1 << 20);
+    tracing::dispatcher::with_default(&pipeline.dispatch, || {
+        let cause = tracing::info_span!("cause");
+        tracing::info_span!("effect").follows_from(&cause);
+        tracing::info_span!("other").follows_from(tracing::Span::none());
+    });
+    let found = finished.find(&SpanQuery::default());
+    let named = |name: &str| found.iter().find(|span| span.name == name).unwrap();
+    let (cause, effect) = (named("cause"), named("effect"));
+    let [link] = &effect.links[..] else { panic!("{effect:?}") };
+    assert_eq!((link.trace, link.span, link.attributes.len()), (cause.trace, cause.span, 0));
+    assert!(named("other").links.is_empty() && cause.links.is_empty());
+}
+
+#[test]
 fn the_memory_is_bounded_and_what_goes_is_counted_exactly() {
     const SPANS: u64 = 20_000;
     let (pipeline, finished, _) = remembering(256 * 1024);

@@ -29,6 +29,8 @@ mod tail;
 mod tasks;
 #[cfg(feature = "http")]
 mod text_codec;
+#[cfg(all(feature = "http", feature = "otlp"))]
+mod told;
 mod tools;
 #[cfg(all(feature = "http", feature = "otlp"))]
 mod workflow;
