@@ -1,5 +1,6 @@
 //! The spans that finished last over HTTP.
 
+use std::borrow::Cow;
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,7 +8,8 @@ use std::time::Duration;
 use axum::Json;
 use axum::extract::State;
 use obs_model::{FieldValue, Timestamp, TraceId};
-use obs_tracing::{FinishedSpan, FinishedSpans, SpanQuery};
+use obs_tracing::memory::LineQuery;
+use obs_tracing::{FinishedSpan, FinishedSpans, SpanQuery, Trace, TracingHandle};
 use serde_json::{Map, Value, json};
 
 use super::{Answer, searching};
@@ -19,6 +21,8 @@ const DEFAULT_LIMIT: u32 = 100;
 const LIMITS: RangeInclusive<u32> = 1..=1_000;
 /// A day: the longest duration that a query may ask for.
 const MILLISECONDS: RangeInclusive<u32> = 0..=86_400_000;
+/// How many lines of a trace are looked at, the newest.
+const MAX_LINES: usize = 10_000;
 
 /// `GET /api/obskit/v1/spans/finished`: the spans that meet all the parameters, those that ended last first.
 ///
@@ -32,11 +36,21 @@ pub(crate) async fn finished(State(app): State<Arc<App>>, params: Params) -> Ans
     Ok(Json(json!({"spans": spans})))
 }
 
-/// `GET /api/obskit/v1/traces/{id}`: the finished spans of one trace, each after its parent.
+/// `GET /api/obskit/v1/traces/{id}`: the finished spans of one trace, each after its parent. The lines that were written in
+/// a span without events of its own are its events.
 pub(crate) async fn trace(State(app): State<Arc<App>>, PathText(id): PathText) -> Answer {
     let finished = memory(&app)?;
     let id = trace_id(&id)?;
-    let trace = searching(move || finished.trace(id)).await?;
+    let lines = app.state.tracing().and_then(TracingHandle::lines);
+    let told = move || -> Trace {
+        let mut trace = finished.trace(id);
+        if let Some(lines) = lines.filter(|_| !trace.spans.is_empty()) {
+            let query = LineQuery { trace: Some(id), limit: MAX_LINES, ..LineQuery::default() };
+            trace.add_lines(&lines.search(&query).lines);
+        }
+        trace
+    };
+    let trace = searching(told).await?;
     if trace.spans.is_empty() {
         return Err(ApiError::not_found(format!("no finished span of the trace {id} is kept")));
     }
@@ -55,7 +69,7 @@ pub(crate) async fn trace(State(app): State<Arc<App>>, PathText(id): PathText) -
 
 /// The spans that are kept.
 pub(crate) fn memory(app: &App) -> Result<FinishedSpans, ApiError> {
-    let finished = app.state.tracing().and_then(obs_tracing::TracingHandle::finished_spans);
+    let finished = app.state.tracing().and_then(TracingHandle::finished_spans);
     finished.ok_or_else(|| ApiError::not_enabled("span memory"))
 }
 
@@ -105,8 +119,20 @@ fn time(name: &str, text: &str) -> Result<Timestamp, ApiError> {
 }
 
 fn span_json(span: &FinishedSpan) -> Map<String, Value> {
-    let fields: Map<String, Value> =
-        span.fields.iter().map(|(name, value)| (name.to_string(), field_json(value))).collect();
+    let events = span.events.iter().map(|event| {
+        json!({
+            "time": event.at.to_string(),
+            "name": event.name,
+            "attributes": fields_json(&event.attributes),
+        })
+    });
+    let links = span.links.iter().map(|link| {
+        json!({
+            "traceId": link.trace.to_string(),
+            "spanId": link.span.to_string(),
+            "attributes": fields_json(&link.attributes),
+        })
+    });
     let members = [
         ("name", Value::from(span.name)),
         ("target", Value::from(span.target)),
@@ -118,9 +144,18 @@ fn span_json(span: &FinishedSpan) -> Map<String, Value> {
         ("start", span.start.to_string().into()),
         ("durationMs", (span.duration.as_secs_f64() * 1_000.0).into()),
         ("status", if span.failed { "error" } else { "ok" }.into()),
-        ("fields", fields.into()),
+        ("fields", fields_json(&span.fields)),
+        ("events", events.collect()),
+        ("links", links.collect()),
+        ("droppedEventsCount", span.dropped_events.into()),
+        ("droppedLinksCount", span.dropped_links.into()),
     ];
     members.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
+}
+
+fn fields_json(fields: &[(Cow<'static, str>, FieldValue)]) -> Value {
+    let members = fields.iter().map(|(name, value)| (name.to_string(), field_json(value)));
+    Value::Object(members.collect())
 }
 
 fn field_json(value: &FieldValue) -> Value {

@@ -147,7 +147,7 @@ fn with(params: &Params, name: &str, value: &str) -> String {
     link(&pairs)
 }
 
-fn tone(level: Level) -> &'static str {
+pub(super) fn tone(level: Level) -> &'static str {
     match level {
         Level::Error => "bad",
         Level::Warn => "warn",

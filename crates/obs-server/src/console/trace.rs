@@ -1,5 +1,6 @@
 //! `GET /traces/{id}`: what is known of one trace: its finished spans on one line of time, its errors, its log lines.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -7,13 +8,13 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use maud::{Markup, html};
-use obs_model::{Timestamp, TraceId};
+use obs_model::{FieldValue, Timestamp, TraceId};
 use obs_tracing::memory::LineQuery;
-use obs_tracing::{SpanInTrace, Trace, TracingHandle};
+use obs_tracing::{EventInSpan, FinishedSpan, LinkedSpan, SpanInTrace, Trace, TracingHandle};
 
 use super::format;
 use super::layout::{self, Pill};
-use super::logs;
+use super::{logs, traces};
 use crate::api::searching;
 use crate::params::PathText;
 use crate::reply::{self, ApiError};
@@ -21,6 +22,9 @@ use crate::router::App;
 
 /// How many spans and lines the page shows.
 const MAX_ROWS: usize = 200;
+
+/// How many events and how many links of a span it shows.
+const MAX_TOLD: usize = 50;
 
 /// How deep spans are shown below each other; deeper ones stand at this depth.
 const MAX_DEPTH: usize = 8;
@@ -41,8 +45,12 @@ pub(crate) async fn page(State(app): State<Arc<App>>, PathText(id): PathText) ->
     let query = LineQuery { trace: Some(id), limit: MAX_ROWS, ..LineQuery::default() };
     let errors = errors_of(&app, id);
     let read = searching(move || {
-        let errors = errors();
-        (finished.map(|spans| spans.trace(id)), lines.map(|lines| lines.search(&query)), errors)
+        let lines = lines.map(|lines| lines.search(&query));
+        let mut trace = finished.map(|spans| spans.trace(id));
+        if let (Some(trace), Some(found)) = (&mut trace, &lines) {
+            trace.add_lines(&found.lines);
+        }
+        (trace, lines, errors())
     });
     let (trace, lines, errors) = match read.await {
         Ok(read) => read,
@@ -150,11 +158,13 @@ fn row(one: &SpanInTrace, start: Timestamp, whole: Duration) -> Markup {
     let (left, width) = (percent(after).min(99.5), percent(span.duration).clamp(0.5, 100.0));
     let failed = Pill { tone: "bad", text: "Failed" };
     html! {
-        tr {
+        tr id=(format!("span-{}", span.span)) {
             td { div class=(format!("operation {nesting}")) {
                 span.strong { (span.name) }
+                @if let Some(request) = traces::request_of(span) { " " span.mono { (request) } }
                 @if span.failed { (failed.render()) }
                 div.sub-line { (span.target) }
+                (told(span))
             } }
             td.num.nowrap data-name="after" { (format::time(after)) }
             td.num.nowrap data-name="took" { (format::time(span.duration)) }
@@ -163,6 +173,82 @@ fn row(one: &SpanInTrace, start: Timestamp, whole: Duration) -> Markup {
                     rect.bar.bad[span.failed] x=(format!("{left:.2}")) y="2" width=(format!("{:.2}", width.min(100.0 - left))) height="6" {}
                 }
             }
+        }
+    }
+}
+
+/// What happened in a span, if anything did.
+fn told(span: &FinishedSpan) -> Markup {
+    let dropped = u64::from(span.dropped_events) + u64::from(span.dropped_links);
+    let counts = [(span.events.len() as u64, "event"), (span.links.len() as u64, "link")];
+    let mut parts: Vec<String> = (counts.into_iter())
+        .filter(|(count, _)| *count > 0)
+        .map(|(count, what)| format!("{count} {what}{}", if count == 1 { "" } else { "s" }))
+        .collect();
+    if dropped > 0 {
+        parts.push(format!("{dropped} not kept"));
+    }
+    if parts.is_empty() {
+        return html! {};
+    }
+    let hidden = [span.events.len(), span.links.len()].map(|count| count.saturating_sub(MAX_TOLD));
+    let hidden: usize = hidden.into_iter().sum();
+    html! {
+        details.told id=(format!("told-{}", span.span)) {
+            summary { (parts.join(", ")) }
+            ul {
+                @for event in span.events.iter().take(MAX_TOLD) { (event_row(event, span)) }
+                @for link in span.links.iter().take(MAX_TOLD) { (link_row(link)) }
+            }
+            @if hidden > 0 {
+                p.note {
+                    (hidden) " more are not shown. "
+                    a href=(format!("/api/obskit/v1/traces/{}", span.trace)) { "All as JSON" }
+                }
+            }
+        }
+    }
+}
+
+fn event_row(event: &EventInSpan, span: &FinishedSpan) -> Markup {
+    let level = event.attributes.iter().find(|(name, _)| name == "level");
+    let level = level.map(|(_, level)| level.to_string());
+    let tone = level.as_deref().and_then(|level| level.parse().ok()).map_or("calm", logs::tone);
+    html! {
+        li {
+            span.muted.nowrap title=(event.at) { "+" (format::time(event.at.since(span.start))) }
+            @if let Some(level) = level { " " span.level.(tone) { (level) } }
+            " " span.log-message { (event.name) }
+            (attributes(&event.attributes, Some(span.target)))
+        }
+    }
+}
+
+fn link_row(link: &LinkedSpan) -> Markup {
+    let trace = link.trace.to_string();
+    html! {
+        li {
+            "Linked to " a.mono href=(format!("/traces/{trace}#span-{}", link.span)) title=(trace) {
+                (&trace[..8]) "… " (link.span)
+            }
+            (attributes(&link.attributes, None))
+        }
+    }
+}
+
+/// The attributes, but for the level, which stands before the name, and for a target that is known.
+fn attributes(given: &[(Cow<'static, str>, FieldValue)], target: Option<&str>) -> Markup {
+    let mut shown = (given.iter())
+        .filter(|(name, _)| name != "level")
+        .filter(|(name, value)| {
+            name != "target" || target.is_none_or(|known| value.to_string() != known)
+        })
+        .peekable();
+    html! {
+        @if shown.peek().is_some() {
+            dl.context { @for (name, value) in shown {
+                div { dt { (name) " " } dd { (value) } }
+            } }
         }
     }
 }

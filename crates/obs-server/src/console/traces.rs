@@ -26,6 +26,11 @@ const MAX_ROWS: usize = 100;
 /// Among how many of the latest the ones are found that took longest.
 const SORTED: usize = 10_000;
 
+/// The fields that say a request's method and its route, or else its path: those of `ObserveLayer` and of OpenTelemetry's
+/// semantic conventions.
+const METHOD: [&str; 2] = ["method", "http.request.method"];
+const ROUTE: [&str; 3] = ["http.route", "path", "url.path"];
+
 /// The page.
 pub(crate) async fn page(State(app): State<Arc<App>>, params: Params) -> Response {
     let frame = app.frame(None);
@@ -112,16 +117,13 @@ fn results(spans: &[FinishedSpan], now: Timestamp) -> Markup {
 
 fn row(span: &FinishedSpan, now: Timestamp) -> Markup {
     let trace = span.trace.to_string();
-    let user = span.fields.iter().find(|(name, _)| name == "userId");
-    let user = user.and_then(|(_, value)| match value {
-        FieldValue::Text(text) => Some(&**text),
-        _ => None,
-    });
+    let user = text_field(span, &["userId"]);
     let failed = Pill { tone: "bad", text: "Failed" };
     html! {
         tr {
             td {
                 span.strong { (span.name) }
+                @if let Some(request) = request_of(span) { " " span.mono { (request) } }
                 @if span.failed { " " (failed.render()) }
                 div.sub-line { (span.target) }
             }
@@ -133,6 +135,26 @@ fn row(span: &FinishedSpan, now: Timestamp) -> Markup {
             td.nowrap data-name="began" { (moment(span.start, now)) }
         }
     }
+}
+
+/// The method and the route, or the path, of a span that began its trace here: `GET /orders/{id}`.
+pub(super) fn request_of(span: &FinishedSpan) -> Option<String> {
+    if span.parent.is_some() && !span.has_remote_parent {
+        return None;
+    }
+    let method = text_field(span, &METHOD);
+    let parts: Vec<&str> = method.into_iter().chain(text_field(span, &ROUTE)).collect();
+    (!parts.is_empty()).then(|| parts.join(" "))
+}
+
+/// The first of these fields that the span has as text.
+fn text_field<'a>(span: &'a FinishedSpan, names: &[&str]) -> Option<&'a str> {
+    names.iter().find_map(|wanted| {
+        span.fields.iter().find_map(|(name, value)| match value {
+            FieldValue::Text(text) if name == wanted => Some(&**text),
+            _ => None,
+        })
+    })
 }
 
 /// The page with a search.

@@ -519,3 +519,5 @@ mod journey;
 mod logs;
 #[cfg(feature = "tracing")]
 mod operations;
+#[cfg(feature = "tracing")]
+mod told;
