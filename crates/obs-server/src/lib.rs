@@ -48,7 +48,7 @@
 //! | `/api/obskit/v1/errors`, `…/{fingerprint}`, `…/statistics` | error groups and events | `errors` |
 //! | `/api/obskit/v1/alerts`, `…/history?hours=N`, `…/rules` | alerts and rules | `alerts` |
 //! | `POST /api/obskit/v1/alerts/test?channel=NAME` | sends a test alert | `alerts` |
-//! | `/api/obskit/v1/spans/finished`, `/api/obskit/v1/traces/{id}` | the spans that finished last, searched and as trees | `tracing` |
+//! | `/api/obskit/v1/spans/finished`, `/api/obskit/v1/traces/{id}` | the spans that finished last with their events and links, searched and as trees | `tracing` |
 //! | `/api/obskit/v1/spans?name=TEXT&min_age=5s&trace=ID&stuck=true&limit=N` | the tree of operations in flight | `tracing` |
 //! | `/api/obskit/v1/loglevel`, PUT and DELETE | the levels of log lines | `tracing` |
 //! | `/api/obskit/v1/series?match=SELECTOR&minutes=N` | samples from the store | |

@@ -87,7 +87,7 @@ pub struct LogConfig {
     /// How open spans are watched, so that one that hangs, or holds up its thread, can be found:
     /// [`TracingHandle::in_flight`](crate::TracingHandle::in_flight). `None` watches nothing and costs nothing.
     pub in_flight: Option<InFlightConfig>,
-    /// How many bytes of memory the spans that closed last are kept in, 256 KiB at least: see
+    /// How many bytes of memory the spans that closed last are kept in, with their events and links, 256 KiB at least: see
     /// [`TracingHandle::finished_spans`](crate::TracingHandle::finished_spans). The oldest go first and count in
     /// `obskit_span_memory_dropped_total{reason}`. `None` keeps none.
     pub span_memory: Option<usize>,

@@ -15,7 +15,7 @@ const DEADLINE: Duration = Duration::from_secs(30);
 pub enum Signal {
     /// Every series of the registry, as it is now.
     Metrics,
-    /// The spans that finished last, as far as they are kept (`traces.memory_mib`).
+    /// The spans that finished last, as far as they are kept (`traces.memory_mib`), with the events and links that they have.
     Traces,
     /// The newest log lines, as far as they are kept (`log.memory_mib`).
     Logs,
