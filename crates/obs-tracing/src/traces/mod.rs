@@ -129,7 +129,7 @@ impl Recorder {
     }
 
     /// Takes what is kept of a span that is closing after `took`.
-    pub(crate) fn close(&self, span: &mut SpanState, took: Duration, closing: Closing) -> Lost {
+    pub(crate) fn close(&self, span: &mut SpanState, took: Duration, mut closing: Closing) -> Lost {
         let mut lost = Lost::default();
         let Some(began) = span.began else { return lost };
         let duration = took.as_nanos() as u64;
@@ -138,26 +138,41 @@ impl Recorder {
         if closing.exported
             && let Some(queue) = &self.export
         {
-            // The export has what was said as it was said.
-            let said = closing.said.as_deref().filter(|_| self.memory.is_some()).map(Said::of);
-            match &self.tail {
-                _ if span.ids.sampled => {
-                    lost.refused = queue.0.push(span, start, duration, closing.said);
-                }
-                Some(tail) => {
-                    lost.tail = tail.close(&queue.0, closing.key, span, start, duration);
-                }
-                None => {}
-            }
-            if let Some(said) = said {
-                said.add_to(span);
-            }
+            (lost.refused, lost.tail) =
+                self.export(&queue.0, span, (start, duration), &mut closing);
         }
-        let _ = closing;
+        #[cfg(not(feature = "otlp"))]
+        let _ = &mut closing;
         if let Some(memory) = &self.memory {
             lost.forgotten = memory.keep(span, start, duration);
         }
         lost
+    }
+
+    /// Hands a span that is closing to the export, or to what decides whether it is exported. It is a function of its own
+    /// because most spans are not.
+    #[cfg(feature = "otlp")]
+    #[inline(never)]
+    fn export(
+        &self,
+        queue: &SpanQueue,
+        span: &mut SpanState,
+        (start, duration): (u64, u64),
+        closing: &mut Closing,
+    ) -> (Option<DropReason>, TailOutcome) {
+        let said = closing.said.take();
+        // The export has what was said as it was said.
+        let kept = said.as_deref().filter(|_| self.memory.is_some()).map(Said::of);
+        let (mut refused, mut outcome) = Default::default();
+        match &self.tail {
+            _ if span.ids.sampled => refused = queue.push(span, start, duration, said),
+            Some(tail) => outcome = tail.close(queue, closing.key, span, start, duration),
+            None => {}
+        }
+        if let Some(said) = kept {
+            said.add_to(span);
+        }
+        (refused, outcome)
     }
 }
 
