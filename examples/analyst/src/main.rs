@@ -3,7 +3,7 @@
 mod observe;
 
 use std::error::Error;
-use std::io::Write;
+use std::io::{self, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -35,21 +35,27 @@ async fn main() -> ExitCode {
                 cause = error.source();
             }
             // Nothing can be done about a standard error that is closed.
-            let _ = writeln!(std::io::stderr(), "{text}");
+            let _ = writeln!(io::stderr(), "{text}");
             ExitCode::FAILURE
         }
     }
 }
 
 async fn run(settings: Settings) -> Result<(), Box<dyn Error>> {
+    // The signals are taken over first: one that comes during the start must end the service in order, too.
+    let stop = server::stop_signal()?;
     let obs = observe::start().await?;
-    let served = serve(settings, &obs).await;
+    let served = serve(settings, stop, &obs).await;
     // The flush comes last, also when the service failed: its last lines say why.
     obs.shutdown().await?;
     served
 }
 
-async fn serve(settings: Settings, obs: &Obskit) -> Result<(), Box<dyn Error>> {
+async fn serve(
+    settings: Settings,
+    signal: impl Future<Output = io::Result<&'static str>>,
+    obs: &Obskit,
+) -> Result<(), Box<dyn Error>> {
     let telemetry = observe::telemetry(obs);
 
     // The address comes first, so that a port in use is found before any work is done.
@@ -83,7 +89,7 @@ async fn serve(settings: Settings, obs: &Obskit) -> Result<(), Box<dyn Error>> {
         tokio::spawn(load::run(config, target, client, stop))
     });
 
-    wait(load, settings.exit, &stopping).await?;
+    wait(signal, load, settings.exit, &stopping).await?;
     serving.await??;
     tracing::info!("the analyst has stopped");
     if let Some(directory) = temporary {
@@ -94,11 +100,11 @@ async fn serve(settings: Settings, obs: &Obskit) -> Result<(), Box<dyn Error>> {
 
 /// Waits until the service is to stop, and shows the load's summary when it is done.
 async fn wait(
+    signal: impl Future<Output = io::Result<&'static str>>,
     load: Option<tokio::task::JoinHandle<load::Summary>>,
     exit: bool,
     stopping: &watch::Sender<bool>,
 ) -> Result<(), Box<dyn Error>> {
-    let signal = server::stop_signal();
     tokio::pin!(signal);
     if let Some(mut load) = load {
         let (summary, stopped) = tokio::select! {
@@ -109,7 +115,7 @@ async fn wait(
                 (load.await?, true)
             }
         };
-        writeln!(std::io::stderr(), "{summary}")?;
+        writeln!(io::stderr(), "{summary}")?;
         if stopped || exit {
             stopping.send_replace(true);
             return Ok(());
@@ -123,7 +129,7 @@ async fn wait(
 }
 
 /// The database file, and the directory that is to be removed at the end.
-fn database_path(settings: &Settings) -> std::io::Result<(PathBuf, Option<PathBuf>)> {
+fn database_path(settings: &Settings) -> io::Result<(PathBuf, Option<PathBuf>)> {
     if let Some(path) = &settings.database {
         return Ok((path.clone(), None));
     }

@@ -76,21 +76,32 @@ pub async fn serve(
     }
 }
 
-/// Waits for Ctrl-C or the signal by which a supervisor asks a process to end.
+/// Takes over Ctrl-C and the signal by which a supervisor asks a process to end; what it returns completes with the name of
+/// the one that comes, also if it came before anybody waited.
 ///
 /// # Errors
 ///
 /// The system does not let the process wait for signals.
-pub async fn stop_signal() -> io::Result<&'static str> {
-    #[cfg(unix)]
-    {
-        use tokio::signal::unix::{SignalKind, signal};
-        let mut terminate = signal(SignalKind::terminate())?;
+#[cfg(unix)]
+pub fn stop_signal() -> io::Result<impl Future<Output = io::Result<&'static str>> + Send> {
+    use tokio::signal::unix::{SignalKind, signal};
+
+    let (mut terminate, mut interrupt) =
+        (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    Ok(async move {
         tokio::select! {
-            result = tokio::signal::ctrl_c() => result.map(|()| "SIGINT"),
             _ = terminate.recv() => Ok("SIGTERM"),
+            _ = interrupt.recv() => Ok("SIGINT"),
         }
-    }
-    #[cfg(not(unix))]
-    tokio::signal::ctrl_c().await.map(|()| "Ctrl-C")
+    })
+}
+
+/// Waits for Ctrl-C.
+///
+/// # Errors
+///
+/// The future's: the system does not let the process wait for it.
+#[cfg(not(unix))]
+pub fn stop_signal() -> io::Result<impl Future<Output = io::Result<&'static str>> + Send> {
+    Ok(async { tokio::signal::ctrl_c().await.map(|()| "Ctrl-C") })
 }
