@@ -4,6 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
 
+use crate::config::TlsSettings;
 use crate::running::Obskit;
 use crate::wiring::export;
 
@@ -123,6 +124,7 @@ pub struct TelemetryExport<'a> {
     pub(crate) format: ExportFormat,
     pub(crate) destination: String,
     pub(crate) headers: Vec<(String, String)>,
+    pub(crate) tls: TlsSettings,
     pub(crate) last: Option<Duration>,
     pub(crate) deadline: Duration,
 }
@@ -140,6 +142,7 @@ impl<'a> TelemetryExport<'a> {
             format,
             destination: destination.into(),
             headers: Vec::new(),
+            tls: TlsSettings::default(),
             last: None,
             deadline: DEADLINE,
         }
@@ -148,6 +151,12 @@ impl<'a> TelemetryExport<'a> {
     /// With a header on every request, such as an API key.
     pub fn header(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
         self.headers.push((name.into(), value.into()));
+        self
+    }
+
+    /// With certificates for a destination over TLS; else those are trusted that the operating system trusts.
+    pub fn tls(mut self, tls: TlsSettings) -> Self {
+        self.tls = tls;
         self
     }
 
@@ -168,8 +177,8 @@ impl<'a> TelemetryExport<'a> {
     ///
     /// # Errors
     ///
-    /// [`ExportError::is_config`]: the format does not carry one of the signals, the destination is not a URL, or a signal is
-    /// not kept; then nothing was sent. Otherwise not everything arrived; the message says how much of what did not, and why.
+    /// [`ExportError::is_config`]: the format does not carry one of the signals, the destination is not a URL, a certificate
+    /// cannot be read, or a signal is not kept; then nothing was sent. Otherwise not everything arrived; the message says how much of what did not, and why.
     pub async fn export(&self) -> Result<ExportReport, ExportError> {
         export::export(self).await
     }

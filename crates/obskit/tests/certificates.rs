@@ -9,6 +9,8 @@ use axum::http::{HeaderName, Uri};
 use axum::routing::any;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::service::TowerToHyperService;
+use obskit::config::TlsSettings;
+use obskit::{ExportFormat, Signal};
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::crypto::ring;
@@ -152,6 +154,16 @@ async fn every_destination_trusts_and_shows_the_certificates_of_its_settings() {
         .unwrap();
     metrics::counter!("jobs_total").increment(1);
     tracing::info_span!("checkout").in_scope(|| tracing::info!("paid"));
+    let mut tls = TlsSettings::default();
+    tls.root_file = Some(root.into());
+    let by_hand =
+        || obs.export_to(Signal::ALL, ExportFormat::Otlp, format!("https://{one}/by-hand"));
+    tls.certificate_file = Some(certificate.into());
+    let refused = by_hand().tls(tls.clone()).export().await.unwrap_err();
+    assert!(refused.is_config() && refused.to_string().contains("key_file"), "{refused}");
+    tls.key_file = Some(key.into());
+    let report = by_hand().tls(tls).export().await.unwrap();
+    assert!(Signal::ALL.iter().all(|signal| report.delivered(*signal) > 0), "{report:?}");
     let undelivered = obs.shutdown().await.unwrap_err().to_string();
 
     let sent = |requests: &Requests| {
@@ -163,6 +175,9 @@ async fn every_destination_trusts_and_shows_the_certificates_of_its_settings() {
     let expected = [
         "/_bulk",
         "/api/v1/push",
+        "/by-hand/v1/logs",
+        "/by-hand/v1/metrics",
+        "/by-hand/v1/traces",
         "/loki/api/v1/push",
         "/opentelemetry.proto.collector.trace.v1.TraceService/Export",
         "/output/loki/api/v1/push",

@@ -27,7 +27,7 @@ impl TlsSettings {
     }
 
     /// What is wrong with them, and with the files that they name; `of` says whose they are.
-    pub(super) fn problems(&self, of: &str) -> Vec<String> {
+    pub(crate) fn problems(&self, of: &str) -> Vec<String> {
         let mut problems = Vec::new();
         if self.certificate_file.is_some() != self.key_file.is_some() {
             let together = "certificate_file and key_file go together: expected both or neither";

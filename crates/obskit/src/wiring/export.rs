@@ -67,6 +67,7 @@ fn problems(of: &TelemetryExport<'_>) -> Vec<String> {
         problems
             .push(String::from("the destination has no index: expected http://host:port/index"));
     }
+    problems.extend(of.tls.problems("tls"));
     for signal in &of.signals {
         if !of.format.carries(*signal) {
             problems.push(format!(
@@ -120,7 +121,8 @@ async fn metrics(of: &TelemetryExport<'_>, deadline: Duration) -> Result<Outcome
     let service = &of.obskit.settings.service;
     let endpoint = |url: &str| {
         let headers = of.headers.iter();
-        headers.fold(Endpoint::new(url), |to, (name, value)| to.with_header(name, value))
+        let endpoint = Endpoint::new(url).with_tls(of.tls.config());
+        headers.fold(endpoint, |to, (name, value)| to.with_header(name, value))
     };
     let (delivery, report) = if of.format == ExportFormat::RemoteWrite {
         let transport =
@@ -161,10 +163,11 @@ async fn traces(of: &TelemetryExport<'_>, deadline: Duration) -> Result<Outcome,
     use obs_tracing::{OtlpConfig, SpanQuery};
 
     let Some(spans) = of.obskit.logs.finished_spans() else { return Ok(Outcome::nothing()) };
-    let config = match target(of, "/v1/traces") {
+    let mut config = match target(of, "/v1/traces") {
         OtlpTarget::Http(url) => OtlpConfig::traces(url),
         OtlpTarget::Grpc(server) => OtlpConfig::grpc(server),
     };
+    config.tls = of.tls.config();
     let headers = of.headers.iter();
     let config = headers.fold(config, |to, (name, value)| to.with_header(name, value));
     let mut query = SpanQuery::default();
@@ -181,7 +184,8 @@ async fn logs(of: &TelemetryExport<'_>, deadline: Duration) -> Result<Outcome, E
     let Some(lines) = of.obskit.logs.lines() else { return Ok(Outcome::nothing()) };
     let endpoint = |url: &str| {
         let headers = of.headers.iter();
-        headers.fold(Endpoint::new(url), |to, (name, value)| to.with_header(name, value))
+        let endpoint = Endpoint::new(url).with_tls(of.tls.config());
+        headers.fold(endpoint, |to, (name, value)| to.with_header(name, value))
     };
     let sink = match of.format {
         #[cfg(feature = "loki")]
