@@ -147,7 +147,7 @@ async fn every_destination_trusts_and_shows_the_certificates_of_its_settings() {
         .settings(move |settings| {
             settings.read_environment(variables).unwrap();
             settings.admin.enabled = false;
-            settings.shutdown_deadline = std::time::Duration::from_secs(2);
+            settings.shutdown_deadline = std::time::Duration::from_secs(10);
         })
         .start()
         .await

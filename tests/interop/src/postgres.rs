@@ -94,10 +94,14 @@ fn program(name: &str, folder: &Path) -> Command {
 
 /// Debian keeps the programs of each version in a folder of its own, outside of the path.
 fn newest(name: &str) -> PathBuf {
-    let versions = std::fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten();
-    let programs = versions.map(|version| version.path().join("bin").join(name));
-    match programs.filter(|program| program.is_file()).max() {
-        Some(program) => program,
+    let folders = std::fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten();
+    let programs = folders.filter_map(|folder| {
+        // OK to leave others out: since 10, which is of 2017, a version is a whole number.
+        let version: u32 = folder.file_name().to_str()?.parse().ok()?;
+        Some((version, folder.path().join("bin").join(name)))
+    });
+    match programs.filter(|(_, program)| program.is_file()).max() {
+        Some((_, program)) => program,
         None => panic!("PostgreSQL's {name} is not installed: run `cargo xtask peers`"),
     }
 }

@@ -236,10 +236,10 @@ fn link_row(link: &LinkedSpan) -> Markup {
     }
 }
 
-/// The attributes, but for the level, which stands before the name, a target that is known, and what is empty.
+/// The attributes, but for the level, which stands before the name, and for a target that is known.
 fn attributes(given: &[(Cow<'static, str>, FieldValue)], target: Option<&str>) -> Markup {
     let mut shown = (given.iter())
-        .filter(|(name, value)| name != "level" && !value.to_string().is_empty())
+        .filter(|(name, _)| name != "level")
         .filter(|(name, value)| {
             name != "target" || target.is_none_or(|known| value.to_string() != known)
         })

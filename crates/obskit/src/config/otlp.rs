@@ -349,6 +349,14 @@ mod tests {
         for part in parts {
             assert!(error.contains(part), "{part}: {error}");
         }
+
+        // Where nothing is exported, its certificates need not be there.
+        let settings = environment(&[
+            ("OBSKIT_SERVICE_NAME", "x"),
+            ("OTEL_SDK_DISABLED", "true"),
+            ("OTEL_EXPORTER_OTLP_CERTIFICATE", "/nowhere/root.pem"),
+        ]);
+        settings.unwrap().validate().unwrap();
     }
 
     #[test]

@@ -137,18 +137,21 @@ impl fmt::Debug for ElasticsearchSettings {
     }
 }
 
-/// Every set of certificates, with whose it is.
-fn tls_of(settings: &Settings) -> [(&'static str, &TlsSettings); 7] {
+/// Every set of certificates, with whose it is; those of OTLP only where anything is exported.
+fn tls_of(settings: &Settings) -> impl Iterator<Item = (&'static str, &TlsSettings)> {
     let otlp = &settings.otlp;
-    [
+    let of_otlp = [
         ("otlp", &otlp.tls),
         ("otlp.traces", &otlp.traces_tls),
         ("otlp.metrics", &otlp.metrics_tls),
         ("otlp.logs", &otlp.logs.tls),
+    ];
+    let others = [
         ("remote_write", &settings.remote_write.tls),
         ("loki", &settings.loki.tls),
         ("elasticsearch", &settings.elasticsearch.tls),
-    ]
+    ];
+    of_otlp.into_iter().filter(|_| otlp.enabled).chain(others)
 }
 
 /// Which credentials, certificates and fallbacks do not go together.
